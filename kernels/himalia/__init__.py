@@ -1,0 +1,105 @@
+"""Himalia inside a project's kernel: the project, its Dask clusters, its runs and deployments.
+
+>>> import himalia
+>>> himalia.project()
+>>> client = himalia.client()
+>>> client.gather(client.map(lambda x: x**2, range(10)))
+
+Importing this package needs the standard library only; a function that needs more names the package.
+``%load_ext himalia`` adds the magics ``%project``, ``%cluster`` and ``%deploy``; a project's kernel does it
+by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from himalia._errors import HimaliaError, MissingPackage, NotInProject, ServiceUnreachable
+from himalia._version import __version__
+
+if TYPE_CHECKING:
+    from himalia._connection import Connection
+    from himalia._dask import Client
+    from himalia._display import Listing
+    from himalia._resources import Cluster, Deployment, Project, Run
+
+__all__ = [
+    "HimaliaError",
+    "MissingPackage",
+    "NotInProject",
+    "ServiceUnreachable",
+    "__version__",
+    "client",
+    "clusters",
+    "connect",
+    "deploy",
+    "load_ipython_extension",
+    "project",
+    "runs",
+    "start_cluster",
+    "start_run",
+]
+
+
+def connect(patience: float = 30.0) -> Connection:
+    """The project of this kernel, as an object with the functions below as methods.
+
+    *patience*: for how many seconds a request is repeated while the service is starting. Raises NotInProject
+    in a process that no Himalia kernel started.
+    """
+    from himalia._connection import connect
+
+    return connect(patience)
+
+
+def project() -> Project:
+    """The project of this kernel: slug, name, path, stages, role."""
+    return connect().project()
+
+
+def client(cluster: str | None = None) -> Client:
+    """Connect to a Dask cluster of the project over TLS.
+
+    Without a name: the kernel's cluster, else the project's only one. It also becomes Dask's default client,
+    so that ``df.compute()`` runs there. Raises HimaliaError when there is no such cluster or it does not
+    answer, MissingPackage without the package ``distributed``.
+    """
+    return connect().client(cluster)
+
+
+def clusters() -> Listing[Cluster]:
+    """The Dask clusters attached to the project."""
+    return connect().clusters()
+
+
+def start_cluster(
+    name: str,
+    workers: int | None = None,
+    threads_per_worker: int | None = None,
+    memory_limit: str | int | None = None,
+) -> Cluster:
+    """Start a Dask cluster; *memory_limit* is per worker, in bytes or as text such as ``"2GiB"``."""
+    return connect().start_cluster(name, workers, threads_per_worker, memory_limit)
+
+
+def deploy(model: str, name: str | None = None) -> Deployment:
+    """Serve ``models:/name@alias`` or ``models:/name/3`` at an endpoint called *name*, or like the model."""
+    return connect().deploy(model, name)
+
+
+def runs() -> Listing[Run]:
+    """The latest runs of the project's pipeline."""
+    return connect().runs()
+
+
+def start_run(params: Mapping[str, Mapping[str, object]] | None = None) -> Run:
+    """Run the pipeline, with *params* per stage: ``{"train": {"seed": 7}}``."""
+    return connect().start_run(params)
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """``%load_ext himalia``: add the magics to *shell*."""
+    from himalia._magics import register
+
+    register(shell)

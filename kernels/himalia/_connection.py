@@ -1,0 +1,182 @@
+"""A project as its kernel sees it."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from himalia._display import Listing
+from himalia._errors import HimaliaError, NotInProject
+from himalia._http import Transport, segment
+from himalia._resources import CLUSTER_COLUMNS, RUN_COLUMNS, Cluster, Deployment, Project, Run
+
+if TYPE_CHECKING:
+    from himalia._dask import Client
+
+MODEL = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>[1-9][0-9]*))")
+START_CLUSTER = "Start one with `%cluster start`, or `himalia.start_cluster(name, workers=2)`."
+
+
+def connect(patience: float = 30.0) -> Connection:
+    """The project of this kernel.
+
+    *patience* is how many seconds a request is repeated while the service is starting. Raises NotInProject in
+    a process that no Himalia kernel started.
+    """
+    url, project, token_file = (
+        os.environ.get(name) for name in ("HIMALIA_URL", "HIMALIA_PROJECT", "HIMALIA_TOKEN_FILE")
+    )
+    if not (url and project and token_file):
+        raise _not_in_project()
+    return Connection(project, Transport(url, Path(token_file), patience))
+
+
+def _not_in_project() -> NotInProject:
+    reason = os.environ.get("HIMALIA_GRANT_ERROR")
+    if reason:
+        return NotInProject(
+            None,
+            "This kernel started without its project",
+            reason,
+            "When that is put right, restart the kernel.",
+        )
+    return NotInProject(
+        None,
+        "This Python process belongs to no Himalia project",
+        "",
+        "In JupyterLab choose the project's kernel (Kernel > Change Kernel…). Elsewhere, start the notebook "
+        "with the project's kernel where himalia is installed beside Jupyter.",
+    )
+
+
+@dataclass
+class Connection:
+    """A project and the requests one can make in its name."""
+
+    slug: str
+    transport: Transport
+
+    def _call(self, method: str, path: str = "", body: object = None) -> Any:
+        return self.transport.request(method, f"/api/v1/projects/{segment(self.slug)}{path}", body)
+
+    def project(self) -> Project:
+        """The project: slug, name, path, stages, and the role this kernel has in it."""
+        return Project.from_json(self._call("GET"))
+
+    def clusters(self) -> Listing[Cluster]:
+        """The Dask clusters attached to the project."""
+        items = self._call("GET", "/clusters")["items"]
+        clusters = [Cluster.from_json(item, self) for item in items]
+        return Listing(clusters, CLUSTER_COLUMNS, f"No cluster yet. {START_CLUSTER}")
+
+    def start_cluster(
+        self,
+        name: str,
+        workers: int | None = None,
+        threads_per_worker: int | None = None,
+        memory_limit: str | int | None = None,
+    ) -> Cluster:
+        """Start a Dask cluster for the project.
+
+        *memory_limit* is per worker: bytes, or text such as ``"2GiB"``. What is None comes from the profile.
+        """
+        asked = {
+            "name": name,
+            "workers": workers,
+            "threads_per_worker": threads_per_worker,
+            "memory_limit": memory_limit,
+        }
+        body = {key: value for key, value in asked.items() if value is not None}
+        return Cluster.from_json(self._call("POST", "/clusters", body), self)
+
+    def scale_cluster(self, name: str, workers: int) -> Cluster:
+        """Ask for *workers* workers."""
+        return Cluster.from_json(
+            self._call("PATCH", f"/clusters/{segment(name)}", {"workers": workers}), self
+        )
+
+    def stop_cluster(self, name: str) -> None:
+        """Stop a cluster. Work that runs on it is lost."""
+        self._call("DELETE", f"/clusters/{segment(name)}")
+
+    def default_cluster(self) -> Cluster:
+        """The kernel's own cluster (HIMALIA_CLUSTER) if it is there, else the project's only one.
+
+        Raises HimaliaError when there is none, or several of which none is the kernel's.
+        """
+        present = self.clusters()
+        wanted = os.environ.get("HIMALIA_CLUSTER")
+        chosen = [cluster for cluster in present if cluster.name == wanted] or present
+        if not chosen:
+            raise HimaliaError(None, f"The project {self.slug} has no cluster", "", START_CLUSTER)
+        if len(chosen) > 1:
+            names = ", ".join(cluster.name for cluster in chosen)
+            raise HimaliaError(
+                None,
+                f"The project {self.slug} has several clusters",
+                names,
+                f'Say which: himalia.client("{chosen[0].name}") or %cluster client {chosen[0].name}',
+            )
+        return chosen[0]
+
+    def client(self, cluster: str | None = None, timeout: float = 60.0) -> Client:
+        """Connect to a Dask cluster, the default one unless named; see :func:`himalia.client`."""
+        from himalia import _dask
+
+        _dask.require()
+        found = self._named(cluster) if cluster else self.default_cluster()
+        deadline = time.monotonic() + timeout
+        while found.state == "starting" and time.monotonic() < deadline:
+            time.sleep(0.5)
+            found.refresh()
+        secrets = self._call("GET", f"/clusters/{segment(found.name)}/connection")
+        return _dask.open_client(secrets, self.slug)
+
+    def _named(self, name: str) -> Cluster:
+        present = self.clusters()
+        for cluster in present:
+            if cluster.name == name:
+                return cluster
+        known = ", ".join(cluster.name for cluster in present)
+        hint = f"Its clusters are: {known}." if known else START_CLUSTER
+        raise HimaliaError(404, f"The project {self.slug} has no cluster {name!r}", "", hint)
+
+    def deploy(self, model: str, name: str | None = None) -> Deployment:
+        """Serve a registered model: ``models:/name@alias`` or ``models:/name/3``.
+
+        The endpoint is called *name*, or like the model. Raises HimaliaError for another form of *model*.
+        """
+        match = MODEL.fullmatch(model)
+        if match is None:
+            raise HimaliaError(
+                None,
+                f"{model!r} is not a registered model",
+                "",
+                "Write models:/name@alias or models:/name/3, for example models:/flights@champion.",
+            )
+        endpoint = name or endpoint_name(match["name"])
+        return Deployment.from_json(self._call("POST", "/deployments", {"name": endpoint, "model": model}))
+
+    def deployment(self, name: str) -> Deployment:
+        """An endpoint of the project, as it is now."""
+        return Deployment.from_json(self._call("GET", f"/deployments/{segment(name)}"))
+
+    def runs(self) -> Listing[Run]:
+        """The latest runs of the project's pipeline."""
+        items = [Run.from_json(item) for item in self._call("GET", "/runs")["items"]]
+        return Listing(items, RUN_COLUMNS, "No run yet. Start one from the Pipeline panel.")
+
+    def start_run(self, params: Mapping[str, Mapping[str, object]] | None = None) -> Run:
+        """Run the pipeline, with *params* per stage: ``{"train": {"seed": 7}}``."""
+        return Run.from_json(self._call("POST", "/runs", {"params": dict(params or {})}))
+
+
+def endpoint_name(model: str) -> str:
+    """A name for the endpoint of a model: lower case, with hyphens for what an address cannot hold."""
+    name = re.sub(r"[^a-z0-9]+", "-", model.lower()).strip("-")[:63].strip("-")
+    return name or "model"

@@ -1,0 +1,95 @@
+"""Start ipykernel in a project's environment, with Himalia's own layer at hand.
+
+Run by path: ``python <layer>/himalia/kernel_main.py -f <connection file>``. Beyond the layer it behaves like
+``python -m ipykernel_launcher``. The environment needs ipykernel and need not have Himalia.
+"""
+
+import os
+import sys
+
+PACKAGE = os.path.dirname(os.path.realpath(__file__))  # noqa: PTH120 (pathlib is slow to import, and not yet safe)
+LAYER = os.path.dirname(PACKAGE)  # noqa: PTH120
+
+
+def leave_own_folder() -> None:
+    """Remove the script's folder, which Python puts first on the path.
+
+    ``-m ipykernel_launcher`` removes its first entry too; IPython adds ``''`` later, behind the library.
+    """
+    if sys.path and os.path.realpath(sys.path[0]) == PACKAGE:
+        del sys.path[0]
+
+
+def stated_version(package: str) -> str | None:
+    """The version that the copy of himalia in the folder *package* states; the copy is not imported."""
+    import re
+
+    try:
+        with open(os.path.join(package, "_version.py"), encoding="utf-8") as file:  # noqa: PTH118, PTH123
+            found = re.search(r'^__version__ = "([^"]+)"', file.read(), re.MULTILINE)
+    except OSError:
+        return None
+    return found[1] if found else None
+
+
+def provide_himalia() -> None:
+    """Make ``import himalia`` mean this version.
+
+    Another version in the environment is passed over for this one package only: it is imported here from its
+    file, and the layer goes to the end of the path, where it hides nothing.
+    """
+    import importlib
+    import importlib.util
+
+    installed = importlib.util.find_spec("himalia")
+    if installed is not None and installed.origin is not None:
+        folder = os.path.dirname(installed.origin)  # noqa: PTH120
+        if stated_version(folder) == stated_version(PACKAGE):
+            importlib.import_module("himalia")
+            return
+    if LAYER not in sys.path:
+        sys.path.append(LAYER)
+    location = os.path.join(PACKAGE, "__init__.py")  # noqa: PTH118
+    spec = importlib.util.spec_from_file_location("himalia", location, submodule_search_locations=[PACKAGE])
+    if spec is None or spec.loader is None:
+        raise ImportError(f"no loader for {location}")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["himalia"] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules["himalia"]
+        raise
+
+
+def start_kernel() -> None:
+    """Run the kernel until it is shut down."""
+    from ipykernel.kernelapp import IPKernelApp
+
+    class ProjectKernelApp(IPKernelApp):  # type: ignore[misc]
+        """An IPython kernel that loads Himalia's extension beside those that the user configured."""
+
+        def init_extensions(self) -> None:
+            super().init_extensions()
+            try:
+                self.shell.extension_manager.load_extension("himalia")
+            except Exception:
+                self.log.warning("Himalia's magics are missing: its extension failed to load", exc_info=True)
+
+    ProjectKernelApp.launch_instance()
+
+
+def main() -> None:
+    leave_own_folder()
+    try:
+        provide_himalia()
+    except Exception as error:
+        import warnings
+
+        # a notebook must open even when our layer is broken
+        warnings.warn(f"Himalia is not available in this kernel: {error!r}", stacklevel=1)
+    start_kernel()
+
+
+if __name__ == "__main__":
+    main()

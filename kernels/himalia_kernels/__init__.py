@@ -1,0 +1,1 @@
+"""What starts kernels: the provisioner and the papermill engine, where Jupyter or the service runs."""

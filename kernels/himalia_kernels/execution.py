@@ -1,0 +1,295 @@
+"""Runs a notebook's cells in a kernel on unix sockets, and tells apart how it ends."""
+
+# mypy: disable-error-code="misc,has-type"
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from nbclient.exceptions import CellExecutionError, DeadKernelError
+from nbclient.util import run_sync
+from papermill.clientwrap import PapermillNotebookClient
+from papermill.engines import NBClientEngine
+from papermill.exceptions import PapermillException, PapermillExecutionError
+from papermill.log import logger
+
+from himalia_kernels.notebook import (
+    ExecutionManager,
+    Tally,
+    error_output,
+    label,
+    runs,
+    stamp,
+    stamp_unreached,
+)
+from himalia_kernels.processes import OomCounter, end_session, signal_name
+from himalia_kernels.spec import Oom
+from himalia_kernels.watchdog import Reason, Watchdog
+
+Progress = Callable[[int, int, str | None], None]
+SOCKET_PATH_LIMIT = 100  # the kernel's limit is 108 bytes on Linux, 104 on macOS
+
+
+class CellFailed(PapermillExecutionError):
+    """A cell raised."""
+
+
+class KernelDied(PapermillException):
+    """The kernel's process ended while it was needed."""
+
+    def __init__(self, returncode: int | None, oom: Oom) -> None:
+        self.returncode = returncode
+        self.signal = signal_name(returncode)
+        self.oom = oom
+        super().__init__(self._sentence())
+
+    def _sentence(self) -> str:
+        if self.signal is not None:
+            return f"The kernel was ended by {self.signal}"
+        if self.returncode is not None:
+            return f"The kernel ended by itself with exit status {self.returncode}"
+        return "The kernel is gone"
+
+
+class StageStopped(PapermillException):
+    """The time limit was reached, or the stage was cancelled."""
+
+    def __init__(self, reason: Reason) -> None:
+        self.reason = reason
+        super().__init__(
+            "The stage reached its time limit" if reason == "timed_out" else "The stage was cancelled"
+        )
+
+
+class HimaliaEngine(NBClientEngine):
+    """papermill's engine ``himalia``.
+
+    Beyond papermill's own options it takes ``on_progress`` (called with cell, cells, label), ``watchdog``,
+    ``tally`` and ``runtime_dir`` (where to put the folder of the kernel's sockets). It raises CellFailed,
+    KernelDied or StageStopped instead of returning a notebook with an error inside.
+    """
+
+    @classmethod
+    def execute_notebook(
+        cls,
+        nb: Any,
+        kernel_name: str,
+        output_path: str | None = None,
+        progress_bar: bool | dict[str, Any] = True,
+        log_output: bool = False,
+        autosave_cell_every: int = 30,
+        **kwargs: Any,
+    ) -> Any:
+        """Execute *nb* and return it, saved at every step to *output_path*, whatever happens."""
+        manager = ExecutionManager(
+            nb,
+            output_path=output_path,
+            progress_bar=progress_bar,
+            log_output=log_output,
+            autosave_cell_every=autosave_cell_every,
+        )
+        manager.notebook_start()
+        try:
+            cls.execute_managed_notebook(manager, kernel_name, log_output=log_output, **kwargs)
+        finally:
+            manager.cleanup_pbar()
+            manager.notebook_complete()
+        return manager.nb
+
+    @classmethod
+    def execute_managed_notebook(
+        cls,
+        nb_man: Any,
+        kernel_name: str,
+        log_output: bool = False,
+        stdout_file: Any = None,
+        stderr_file: Any = None,
+        start_timeout: float = 60,
+        execution_timeout: float | None = None,
+        on_progress: Progress | None = None,
+        watchdog: Watchdog | None = None,
+        tally: Tally | None = None,
+        runtime_dir: Path | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Execute the cells. Times are in seconds; *execution_timeout* is for one cell."""
+        options = {name: value for name, value in kwargs.items() if name not in {"input_path", "timeout"}}
+        folder = socket_folder(runtime_dir)
+        try:
+            client = StageClient(
+                nb_man,
+                kernel_name=kernel_name,
+                timeout=execution_timeout or kwargs.get("timeout"),
+                startup_timeout=start_timeout,
+                log=logger,
+                log_output=log_output,
+                stdout_file=stdout_file,
+                stderr_file=stderr_file,
+                **options,
+            )
+            client.folder = folder
+            client.on_progress = on_progress
+            client.watchdog = watchdog or Watchdog()
+            client.tally = tally if tally is not None else Tally()
+            client.execute()
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+class StageClient(PapermillNotebookClient):
+    """A notebook client whose kernel listens on unix sockets, and which ends by this module's exceptions."""
+
+    folder: Path
+    on_progress: Progress | None
+    watchdog: Watchdog
+    tally: Tally
+    process: Any = None
+
+    def create_kernel_manager(self) -> Any:
+        """A manager for a kernel that no other user of the host can reach."""
+        manager = super().create_kernel_manager()
+        manager.transport = "ipc"
+        manager.ip = str(self.folder / "k")
+        manager.connection_file = str(self.folder / "kernel.json")
+        if any("ipykernel" in part or "kernel_main" in part for part in manager.kernel_spec.argv):
+            self.extra_arguments = [*self.extra_arguments, "--HistoryManager.hist_file=:memory:"]
+        return manager
+
+    async def async_start_new_kernel(self, **kwargs: Any) -> None:
+        """Start the kernel and put it under the watchdog."""
+        await super().async_start_new_kernel(**kwargs)
+        self.process = getattr(self.km.provisioner, "process", None)
+        if self.process is not None:
+            self.watchdog.attach(self.process)
+
+    # the base class binds its own coroutine here, so an override has to be bound again
+    start_new_kernel = run_sync(async_start_new_kernel)
+
+    def execute(self, **kwargs: Any) -> Any:
+        """Run every cell, then leave no process of the kernel's session."""
+        self.reset_execution_trackers()
+        self.tally.cells = sum(runs(cell) for cell in self.nb.cells)
+        self.oom = OomCounter()
+        status = "failed"
+        try:
+            self._check_stopped()
+            with self.setup_kernel(**kwargs):
+                self._read_language()
+                self.papermill_execute_cells()
+                self.set_widgets_metadata()
+            status = "succeeded"
+        except (CellFailed, KernelDied, StageStopped) as error:
+            status = _status(error)
+            raise
+        except Exception as error:
+            ending = self._ending(error)
+            if ending is None or ending is error:
+                raise
+            status = _status(ending)
+            raise ending from error
+        finally:
+            stamp_unreached(self.nb)
+            self.nb.metadata["himalia"] = {"status": status}
+            if self.process is not None:
+                end_session(self.process.pid)
+        return self.nb
+
+    def papermill_execute_cells(self) -> None:
+        """Run the cells in order. Raises CellFailed, KernelDied or StageStopped at the first that ends so."""
+        for index, cell in enumerate(self.nb.cells):
+            self._check_stopped()
+            if runs(cell):
+                self._announce(index)
+            self.nb_man.cell_start(cell, index)
+            try:
+                self.execute_cell(cell, index)
+            except Exception as error:
+                ending = self._ending(error, index)
+                self._close_cell(index, ending)
+                if ending is None:
+                    return
+                raise ending from error
+            self._close_cell(index, None)
+        self._check_stopped()
+
+    def _announce(self, index: int) -> None:
+        self.tally.cell = (self.tally.cell or 0) + 1
+        self.tally.cell_index = index
+        if self.on_progress is not None:
+            self.on_progress(self.tally.cell, self.tally.cells, label(self.nb.cells, index))
+
+    def _close_cell(self, index: int, ending: Exception | None) -> None:
+        cell = self.nb.cells[index]
+        if ending is None:
+            stamp(cell, "succeeded")
+            self.tally.cells_run += runs(cell)
+        else:
+            self.nb_man.cell_exception(cell, cell_index=index, exception=ending)
+            stamp(cell, _status(ending))
+            if not isinstance(ending, CellFailed):
+                cell.outputs.append(error_output(type(ending).__name__, str(ending)))
+        self.nb_man.cell_complete(cell, cell_index=index)
+
+    def _check_stopped(self) -> None:
+        if self.watchdog.reason is not None:
+            self.shutdown_kernel = "immediate"
+            raise StageStopped(self.watchdog.reason)
+
+    def _ending(self, error: Exception, index: int | None = None) -> Exception | None:
+        """What *error* means for the stage; None when the cell asked to end well, by ``sys.exit(0)``."""
+        if self.watchdog.reason is not None:
+            self.shutdown_kernel = "immediate"
+            return StageStopped(self.watchdog.reason)
+        returncode = None if self.process is None else self.process.poll()
+        if isinstance(error, DeadKernelError) or (returncode is not None and index is None):
+            return KernelDied(returncode, self.oom.verdict(returncode))
+        if isinstance(error, CellExecutionError) and index is not None:
+            if error.ename == "SystemExit" and error.evalue in {"", "0", "None"}:
+                return None
+            return self._cell_failed(error, index)
+        return error
+
+    def _cell_failed(self, error: CellExecutionError, index: int) -> CellFailed:
+        cell = self.nb.cells[index]
+        shown = [output.traceback for output in cell.outputs if output.output_type == "error"]
+        return CellFailed(
+            cell_index=index,
+            exec_count=cell.execution_count,
+            source=cell.source,
+            ename=error.ename,
+            evalue=error.evalue,
+            traceback=list(shown[-1]) if shown else [f"{error.ename}: {error.evalue}"],
+        )
+
+    def _read_language(self) -> None:
+        info = self.wait_for_reply(self.kc.kernel_info())
+        if info is not None:
+            self.nb.metadata["language_info"] = info["content"]["language_info"]
+
+
+def _status(error: Exception) -> str:
+    if isinstance(error, StageStopped):
+        return error.reason
+    return "kernel_died" if isinstance(error, KernelDied) else "failed"
+
+
+def socket_folder(runtime_dir: Path | None = None) -> Path:
+    """A new folder for the kernel's sockets, closed to others, with a path short enough for them.
+
+    It is made in *runtime_dir*, or else in the user's runtime folder or a temporary one. Raises OSError when
+    the paths of all are too long or closed to us.
+    """
+    places = [runtime_dir, os.environ.get("XDG_RUNTIME_DIR"), tempfile.gettempdir(), "/tmp"]  # noqa: S108
+    for place in places:
+        if not place or not os.access(place, os.W_OK | os.X_OK):
+            continue
+        folder = Path(tempfile.mkdtemp(prefix="hk-", dir=place))  # mode 0700
+        if len(os.fsencode(folder / "k-10")) <= SOCKET_PATH_LIMIT:
+            return folder
+        folder.rmdir()
+    raise OSError("no folder for the kernel's sockets: set TMPDIR to a folder with a short path")

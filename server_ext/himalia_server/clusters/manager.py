@@ -1,0 +1,289 @@
+"""Clusters of projects: started under a holder each, watched, scaled, stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+from sqlalchemy import select
+
+from ..service.auth import Principal
+from ..service.children import ChildSpec
+from ..service.context import Context
+from ..service.problems import Conflict, Invalid, NotFound, Unavailable, nearest
+from ..service.site import private_folder, write_private
+from ..store import Cluster, Project
+from .control import ClusterControl, ControlError, HolderUnreachableError
+from .models import ClusterConnection, ClusterCreate, ClusterView
+from .state import ClusterState
+
+PROFILES: dict[str, dict[str, Any]] = {"local": {"backend": "local"}}
+
+
+class Clusters:
+    """The logic of the room. One thread a cluster follows its holder's state; nothing polls."""
+
+    def __init__(self, context: Context, layer: Path) -> None:
+        self.context, self.layer = context, layer
+        self._states: dict[str, ClusterState] = {}
+        self._lock = threading.Lock()
+        context.facts["first_cluster"] = self.first
+
+    def start(self, principal: Principal, project: Project, wanted: ClusterCreate) -> ClusterView:
+        """Start a cluster.
+
+        Raises:
+            Conflict: the project has one of that name. Invalid: there is no such profile.
+        """
+        if wanted.profile not in PROFILES:
+            raise Invalid(
+                f"There is no profile {wanted.profile!r}.", hint=nearest(wanted.profile, PROFILES), field="profile"
+            )
+        workers = wanted.workers or max(1, os.cpu_count() or 1)
+        limit = wanted.memory_limit or _fair_share(workers)
+        with self.context.change(principal) as change:
+            query = select(Cluster).where(Cluster.project_id == project.id, Cluster.name == wanted.name)
+            old = change.session.scalar(query)
+            if old is not None:
+                raise Conflict(
+                    f"{project.slug} has a cluster {wanted.name!r} already ({old.state}).",
+                    hint=f"himalia cluster scale {wanted.name} N, or himalia cluster stop {wanted.name}",
+                    field="name",
+                )
+            cluster = Cluster(
+                project_id=project.id,
+                name=wanted.name,
+                profile=wanted.profile,
+                workers=workers,
+                threads_per_worker=wanted.threads_per_worker,
+                memory_limit=limit,
+                state="starting",
+                created_by=principal.user,
+            )
+            change.session.add(cluster)
+            change.session.flush()
+            change.audit("cluster.start", project, wanted.name, workers=workers)
+            change.event("cluster.state", wanted.name, {"state": "starting", "workers": 0}, project)
+        self._launch(cluster, project)
+        return self.view(project, wanted.name)
+
+    def resume(self) -> None:
+        """After a start of the service: follow adopted holders, start the missing ones again."""
+        with self.context.database.read() as session:
+            rows = session.execute(select(Cluster, Project).join(Project, Cluster.project_id == Project.id)).all()
+        for cluster, project in rows:
+            if self.context.children.alive(_child(cluster)):
+                self._follow(cluster, project)
+            else:
+                self._launch(cluster, project)
+
+    def list(self, project: Project) -> list[ClusterView]:
+        """Clusters of a project, by name."""
+        with self.context.database.read() as session:
+            query = select(Cluster).where(Cluster.project_id == project.id).order_by(Cluster.name)
+            return [self._view(cluster) for cluster in session.scalars(query)]
+
+    def view(self, project: Project, name: str) -> ClusterView:
+        """One cluster.
+
+        Raises:
+            NotFound: the project has none of that name.
+        """
+        return self._view(self._row(project, name))
+
+    def first(self, project: Project) -> str | None:
+        """The cluster that a kernel of the project uses unless told otherwise: the one started first."""
+        with self.context.database.read() as session:
+            query = select(Cluster.name).where(Cluster.project_id == project.id).order_by(Cluster.created_at)
+            return session.scalar(query.limit(1))
+
+    def exists(self, project: Project, name: str) -> bool:
+        """Whether the project has a cluster of that name."""
+        return any(cluster.name == name for cluster in self.list(project))
+
+    def connection(self, project: Project, name: str) -> ClusterConnection:
+        """Address and certificates.
+
+        Raises:
+            Unavailable: it has not started yet.
+        """
+        cluster = self._row(project, name)
+        state = self._state(cluster)
+        if state is None or state.address is None or state.state != "running":
+            raise Unavailable(f"The cluster {name!r} is starting.", hint="Try again in a few seconds.")
+        return ClusterConnection(
+            name=name,
+            address=state.address,
+            ca_pem=Path(state.client.ca).read_text(),
+            cert_pem=Path(state.client.cert).read_text(),
+            key_pem=Path(state.client.key).read_text(),
+            workers=state.running,
+            threads=state.threads,
+        )
+
+    def scale(self, principal: Principal, project: Project, name: str, workers: int) -> ClusterView:
+        """Change the number of workers; they come and go in the background."""
+        cluster = self._row(project, name)
+        try:
+            ClusterControl(self._socket(cluster)).scale(workers)
+        except HolderUnreachableError as error:
+            raise Unavailable(f"The cluster {name!r} is starting.", hint="Try again in a few seconds.") from error
+        except ControlError as error:
+            raise Conflict(f"The cluster {name!r} cannot be scaled: {error}.") from error
+        with self.context.change(principal) as change:
+            change.session.get_one(Cluster, cluster.id).workers = workers
+            change.audit("cluster.scale", project, name, workers=workers)
+            change.event("cluster.scaled", name, {"workers": workers}, project)
+        # what a restarted holder is to begin with
+        self._write_spec(cluster, project, workers)
+        return self.view(project, name)
+
+    def stop(self, principal: Principal | None, project: Project, name: str) -> None:
+        """End a cluster and forget it."""
+        cluster = self._row(project, name)
+        self.context.children.stop(_child(cluster))
+        self.context.children.forget(_child(cluster))
+        with self._lock:
+            self._states.pop(cluster.id, None)
+        shutil.rmtree(self._folder(cluster), ignore_errors=True)
+        shutil.rmtree(self._socket(cluster).parent, ignore_errors=True)
+        with self.context.change(principal) as change:
+            row = change.session.get(Cluster, cluster.id)
+            if row is not None:
+                change.session.delete(row)
+            change.audit("cluster.stop", project, name)
+            change.event("cluster.state", name, {"state": "stopped", "workers": 0}, project)
+
+    def end_all(self, project: Project) -> None:
+        """Stop all clusters of a project (it is being deleted)."""
+        for cluster in self.list(project):
+            self.stop(None, project, cluster.name)
+
+    def _launch(self, cluster: Cluster, project: Project) -> None:
+        spec = self._write_spec(cluster, project, cluster.workers)
+        kept = {key: os.environ[key] for key in ("PATH", "HOME", "LANG", "TZ") if key in os.environ}
+        self.context.children.start(
+            ChildSpec(
+                name=_child(cluster),
+                argv=[sys.executable, "-m", "himalia_server.clusters.holder", "--spec", str(spec)],
+                env=kept,
+                cwd=str(self._folder(cluster)),
+                keep=True,
+                grace=20.0,
+            )
+        )
+        self._follow(cluster, project)
+
+    def _write_spec(self, cluster: Cluster, project: Project, workers: int) -> Path:
+        folder, socket = private_folder(self._folder(cluster)), self._socket(cluster)
+        private_folder(socket.parent)
+        spec = folder / "spec.json"
+        document = {
+            "name": cluster.name,
+            "project": project.slug,
+            "profile": PROFILES[cluster.profile],
+            "python": project.python,
+            "layer": str(self.layer),
+            "folder": str(folder),
+            "socket": str(socket),
+            "workers": workers,
+            "threads_per_worker": cluster.threads_per_worker,
+            "memory_limit": cluster.memory_limit,
+        }
+        write_private(spec, json.dumps(document))
+        return spec
+
+    def _follow(self, cluster: Cluster, project: Project) -> None:
+        name = f"cluster-{cluster.id}"
+        threading.Thread(target=self._watch, args=(cluster, project), name=name, daemon=True).start()
+
+    def _watch(self, cluster: Cluster, project: Project) -> None:
+        """Take over each state that the holder tells; when the holder is new, connect again."""
+        child = _child(cluster)
+        while (process := self.context.children.get(child)) is not None:
+            try:
+                for state in ClusterControl(self._socket(cluster)).watch():
+                    self._record(cluster, project, state)
+            except ControlError:
+                if process.ended.is_set() and not process.spec.keep:
+                    return
+            self._lost(cluster, project)
+            # the holder needs a moment to start and to listen
+            time.sleep(0.1)
+
+    def _record(self, cluster: Cluster, project: Project, state: ClusterState) -> None:
+        with self._lock:
+            before = self._states.get(cluster.id)
+            self._states[cluster.id] = state
+        told = (state.state, state.running, state.wanted, state.error)
+        if before is not None and told == (before.state, before.running, before.wanted, before.error):
+            return
+        with self.context.change() as change:
+            row = change.session.get(Cluster, cluster.id)
+            if row is None:
+                return
+            row.state, row.error = state.state, state.error
+            data = {"state": state.state, "workers": state.running, "wanted": state.wanted, "error": state.error}
+            change.event("cluster.state", cluster.name, data, project)
+
+    def _lost(self, cluster: Cluster, project: Project) -> None:
+        with self._lock:
+            known = self._states.pop(cluster.id, None)
+        if known is None:
+            return
+        with self.context.change() as change:
+            row = change.session.get(Cluster, cluster.id)
+            if row is None:
+                return
+            row.state = "starting"
+            change.event("cluster.state", cluster.name, {"state": "starting", "workers": 0}, project)
+
+    def _state(self, cluster: Cluster) -> ClusterState | None:
+        with self._lock:
+            return self._states.get(cluster.id)
+
+    def _view(self, cluster: Cluster) -> ClusterView:
+        state = self._state(cluster)
+        return ClusterView(
+            name=cluster.name,
+            profile=cluster.profile,
+            state=state.state if state else cluster.state,
+            workers=state.running if state else 0,
+            wanted=state.wanted if state else cluster.workers,
+            threads=state.threads if state else 0,
+            memory_bytes=state.memory_bytes if state else 0,
+            address=state.address if state else None,
+            error=state.error if state else cluster.error,
+            created_by=cluster.created_by,
+            created_at=cluster.created_at,
+        )
+
+    def _row(self, project: Project, name: str) -> Cluster:
+        with self.context.database.read() as session:
+            query = select(Cluster).where(Cluster.project_id == project.id)
+            clusters = {cluster.name: cluster for cluster in session.scalars(query)}
+        if name not in clusters:
+            raise NotFound(f"{project.slug} has no cluster {name!r}.", hint=nearest(name, clusters))
+        return clusters[name]
+
+    def _folder(self, cluster: Cluster) -> Path:
+        return self.context.site.home / "clusters" / cluster.id
+
+    def _socket(self, cluster: Cluster) -> Path:
+        return self.context.site.runtime / f"c{cluster.id[-10:]}" / "control.sock"
+
+
+def _child(cluster: Cluster) -> str:
+    return f"cluster-{cluster.id}"
+
+
+def _fair_share(workers: int) -> str:
+    """Memory of one worker when nothing is said: half the machine, divided."""
+    return f"{max(512, int(psutil.virtual_memory().total / 2 / workers) >> 20)}MiB"

@@ -1,0 +1,63 @@
+"""What crosses the wire about clusters."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
+
+
+class ClusterCreate(BaseModel):
+    """Start a cluster. `memory_limit`: per worker, as Dask writes it ("2GiB"); absent: a fair share of the machine."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"name": "local", "workers": 2}]}
+    )
+    name: Name
+    profile: Annotated[str, Field(description="A kind of cluster that the site offers.")] = "local"
+    workers: Annotated[int | None, Field(ge=1, le=256, description="Absent: one a core.")] = None
+    threads_per_worker: Annotated[int, Field(ge=1, le=64)] = 1
+    memory_limit: Annotated[str | None, Field(pattern=r"^[0-9]+(\.[0-9]+)? ?([kMGT]i?)?B$")] = None
+
+
+class ClusterScale(BaseModel):
+    """The wanted number of workers."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"workers": 4}]})
+    workers: Annotated[int, Field(ge=0, le=256)]
+
+
+class ClusterView(BaseModel):
+    """A cluster now. `memory_bytes`: what its workers may use together."""
+
+    name: str
+    profile: str
+    state: str
+    workers: int
+    wanted: int
+    threads: int
+    memory_bytes: int
+    address: str | None
+    error: str | None
+    created_by: str
+    created_at: float
+
+
+class ClusterList(BaseModel):
+    """Clusters of a project."""
+
+    items: list[ClusterView]
+
+
+class ClusterConnection(BaseModel):
+    """What a client needs to connect: the address and the certificates, as PEM. Keep it secret."""
+
+    name: str
+    address: str
+    ca_pem: str
+    cert_pem: str
+    key_pem: str
+    workers: int
+    threads: int

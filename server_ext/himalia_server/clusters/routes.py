@@ -1,0 +1,58 @@
+"""REST of the room."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from ..service.auth import Caller, authorize
+from .manager import Clusters
+from .models import ClusterConnection, ClusterCreate, ClusterList, ClusterScale, ClusterView
+
+router = APIRouter(prefix="/projects/{slug}/clusters", tags=["clusters"])
+
+
+def _manager(request: Request) -> Clusters:
+    return request.app.state.clusters  # type: ignore[no-any-return]
+
+
+Manager = Annotated[Clusters, Depends(_manager)]
+
+
+@router.get("")
+def list_clusters(slug: str, caller: Caller, manager: Manager) -> ClusterList:
+    """Clusters of the project."""
+    return ClusterList(items=manager.list(authorize(manager.context, caller, slug, "cluster.read")))
+
+
+@router.post("", status_code=201)
+def start_cluster(slug: str, body: ClusterCreate, caller: Caller, manager: Manager) -> ClusterView:
+    """Start a cluster; it is `starting` until the first worker has joined."""
+    return manager.start(caller, authorize(manager.context, caller, slug, "cluster.write", body.name), body)
+
+
+@router.get("/{name}")
+def read_cluster(slug: str, name: str, caller: Caller, manager: Manager) -> ClusterView:
+    """One cluster."""
+    return manager.view(authorize(manager.context, caller, slug, "cluster.read", name), name)
+
+
+@router.get("/{name}/connection")
+def connection(slug: str, name: str, caller: Caller, manager: Manager) -> ClusterConnection:
+    """Address and certificates for a Dask client."""
+    return manager.connection(authorize(manager.context, caller, slug, "cluster.connect", name), name)
+
+
+@router.patch("/{name}")
+def scale_cluster(slug: str, name: str, body: ClusterScale, caller: Caller, manager: Manager) -> ClusterView:
+    """Change the number of workers."""
+    project = authorize(manager.context, caller, slug, "cluster.write", name)
+    return manager.scale(caller, project, name, body.workers)
+
+
+@router.delete("/{name}", status_code=204)
+def stop_cluster(slug: str, name: str, caller: Caller, manager: Manager) -> Response:
+    """Stop a cluster; what it computes is lost."""
+    manager.stop(caller, authorize(manager.context, caller, slug, "cluster.write", name), name)
+    return Response(status_code=204)

@@ -1,0 +1,139 @@
+"""The service's hold on the gateway process: its config file, its child, and what it tells of itself."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from ..service.children import ChildSpec
+from ..service.context import Context
+from ..service.ports import free_port
+from ..service.site import private_folder, write_private
+
+log = logging.getLogger(__name__)
+CHILD = "gateway"
+
+
+class GatewayProcess:
+    """Starts the gateway when there is something to serve and follows its state.
+
+    The config file is the whole contract: the gateway reads nothing else, and keeps serving by it when the service
+    is down.
+    """
+
+    def __init__(self, context: Context, on_state: Callable[[dict[str, Any]], None]) -> None:
+        self.context, self.on_state = context, on_state
+        self.config = context.site.home / "gateway.json"
+        self.run_dir = context.site.runtime / "gw"
+        self.port = context.settings.gateway_port or int(context.site.remembered().get("gateway_port", 0))
+        self.state: dict[str, Any] = {}
+        self._lock = threading.Lock()
+        self._follower: threading.Thread | None = None
+
+    @property
+    def url(self) -> str:
+        """Where clients send predictions."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def apply(self, deployments: list[dict[str, Any]]) -> None:
+        """Make the gateway serve exactly these deployments; starts it when there is one."""
+        with self._lock:
+            if not self.port:
+                self.port = free_port()
+                self.context.site.remember(gateway_port=self.port)
+            document = {
+                "version": time.time_ns() // 1000,
+                "listen": {"host": "127.0.0.1", "port": self.port},
+                "deployments": deployments,
+            }
+            write_private(self.config, json.dumps(document))
+            if not deployments and not self.context.children.alive(CHILD):
+                return
+            if not self.context.children.alive(CHILD):
+                self._start()
+            else:
+                self._send({"op": "reload"})
+            if self._follower is None or not self._follower.is_alive():
+                self._follower = threading.Thread(target=self._follow, name="gateway-state", daemon=True)
+                self._follower.start()
+
+    def stop(self) -> None:
+        """End the gateway."""
+        self.context.children.stop(CHILD)
+        self.context.children.forget(CHILD)
+        self.state = {}
+
+    def _start(self) -> None:
+        private_folder(self.run_dir)
+        kept = {key: os.environ[key] for key in ("PATH", "HOME", "LANG", "TZ", "TMPDIR") if key in os.environ}
+        command = [sys.executable, "-m", "himalia_server.gateway"]
+        self.context.children.start(
+            ChildSpec(
+                name=CHILD,
+                argv=[*command, "--config", str(self.config), "--run-dir", str(self.run_dir)],
+                env=kept,
+                cwd=str(self.context.site.home),
+                keep=True,
+                grace=25.0,
+            )
+        )
+
+    def _connect(self) -> socket.socket:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connection.connect(str(self.run_dir / "control.sock"))
+        except OSError:
+            connection.close()
+            raise
+        return connection
+
+    def _send(self, message: dict[str, str]) -> None:
+        try:
+            with self._connect() as connection:
+                connection.sendall(json.dumps(message).encode() + b"\n")
+        except OSError:
+            # it is starting, and then reads the file anyway
+            log.info("gateway not reachable for a reload")
+
+    def _follow(self) -> None:
+        while self.context.children.get(CHILD) is not None:
+            for message in self._messages():
+                if "state" in message:
+                    self.state = message["state"]
+                    self.on_state(self.state)
+            if self.state:
+                self.state = {}
+                self.on_state({})
+            time.sleep(0.1)
+
+    def _messages(self) -> Iterator[dict[str, Any]]:
+        try:
+            with self._connect() as connection, connection.makefile("rb") as lines:
+                for line in lines:
+                    yield json.loads(line)
+        except OSError:
+            return
+
+    def explain(self) -> str | None:
+        """Why the gateway does not run, from its log's last line; None when it runs."""
+        child = self.context.children.get(CHILD)
+        if child is None or child.exit is None:
+            return None
+        return _last_line(self.context.site.log(CHILD)) or child.exit.sentence
+
+
+def _last_line(path: Path) -> str | None:
+    if not path.exists():
+        return None
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 4096))
+        lines = [line for line in file.read().decode(errors="replace").splitlines() if line.strip()]
+    return lines[-1] if lines else None

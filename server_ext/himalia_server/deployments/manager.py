@@ -1,0 +1,282 @@
+"""Deployments: which model version answers at which endpoint, and who may ask it."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import shutil
+import threading
+from pathlib import Path
+from typing import Any
+
+from himalia._digest import tree_digest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from ..service.auth import Principal
+from ..service.context import Context
+from ..service.problems import Conflict, NotFound, nearest
+from ..store import Deployment, DeploymentKey, Project, Revision, now
+from ..tracking import Tracking
+from .gateway import GatewayProcess
+from .models import DeploymentView, KeyCreated, KeyView, RevisionView
+
+DAY = 86400.0
+
+
+class Deployments:
+    """The logic of the room. The gateway's config is made from the store after each change."""
+
+    def __init__(self, context: Context, tracking: Tracking, layer: Path) -> None:
+        self.context, self.tracking, self.layer = context, tracking, layer
+        self.gateway = GatewayProcess(context, self._on_state)
+        self._lock = threading.Lock()
+
+    def deploy(self, principal: Principal, project: Project, name: str, model: str) -> DeploymentView:
+        """Put a model version behind the endpoint *name*, which is made when it is new.
+
+        Raises:
+            Conflict: another project has an endpoint of that name.
+        """
+        model_name, version = self.tracking.resolve(project, model)
+        with self._lock:
+            self._refuse_foreign(project, name)
+            path, digest = self._fetch(project, model_name, version)
+            with self.context.change(principal) as change:
+                row = change.session.scalar(select(Deployment).where(Deployment.name == name))
+                if row is None:
+                    row = Deployment(project_id=project.id, name=name, state="starting", created_by=principal.user)
+                    change.session.add(row)
+                    change.session.flush()
+                revisions = _revisions(change.session, row)
+                for old in revisions:
+                    old.weight = 0
+                number = max((old.number for old in revisions), default=0) + 1
+                revision = Revision(
+                    deployment_id=row.id,
+                    number=number,
+                    model_name=model_name,
+                    model_version=version,
+                    model_digest=digest,
+                    model_path=str(path),
+                    weight=100,
+                    created_by=principal.user,
+                )
+                change.session.add(revision)
+                row.state, row.error = "starting", None
+                change.audit("deployment.deploy", project, name, model=f"{model_name}/{version}", digest=digest)
+                data = {"state": "starting", "model": model_name, "version": version}
+                change.event("deployment.state", name, data, project)
+            self._apply()
+        return self.view(project, name)
+
+    def resume(self) -> None:
+        """After a start of the service: the gateway may have been adopted, or has to be started."""
+        with self.context.database.read() as session:
+            some = session.scalar(select(Deployment.id).limit(1)) is not None
+        if some:
+            self._apply()
+
+    def list(self, project: Project) -> list[DeploymentView]:
+        """Endpoints of a project, by name."""
+        with self.context.database.read() as session:
+            query = select(Deployment).where(Deployment.project_id == project.id).order_by(Deployment.name)
+            return [self._view(session, project, row) for row in session.scalars(query)]
+
+    def view(self, project: Project, name: str) -> DeploymentView:
+        """One endpoint."""
+        with self.context.database.read() as session:
+            return self._view(session, project, self._row(session, project, name))
+
+    def delete(self, principal: Principal | None, project: Project, name: str) -> None:
+        """Take an endpoint down."""
+        with self._lock:
+            with self.context.change(principal) as change:
+                row = self._row(change.session, project, name)
+                paths = [revision.model_path for revision in _revisions(change.session, row)]
+                change.session.delete(row)
+                change.audit("deployment.delete", project, name)
+                change.event("deployment.state", name, {"state": "deleted"}, project)
+            self._apply()
+            self._remove_unused(paths)
+
+    def end_all(self, project: Project) -> None:
+        """Take all endpoints of a project down (it is being deleted)."""
+        for view in self.list(project):
+            self.delete(None, project, view.name)
+
+    def keys(self, project: Project, name: str) -> list[KeyView]:
+        """Valid tokens of an endpoint."""
+        with self.context.database.read() as session:
+            row = self._row(session, project, name)
+            return [_key_view(key) for key in _valid_keys(session, row)]
+
+    def create_key(
+        self, principal: Principal, project: Project, name: str, label: str, days: float | None
+    ) -> KeyCreated:
+        """A new predict-only token; its text is returned this once and stored as a hash."""
+        token = "hmd_" + secrets.token_urlsafe(32)
+        with self._lock:
+            with self.context.change(principal) as change:
+                row = self._row(change.session, project, name)
+                key = DeploymentKey(
+                    deployment_id=row.id,
+                    sha256=hashlib.sha256(token.encode()).hexdigest(),
+                    label=label,
+                    created_by=principal.user,
+                    created_at=now(),
+                    expires_at=now() + days * DAY if days is not None else None,
+                )
+                change.session.add(key)
+                change.session.flush()
+                change.audit("deployment.token", project, name, label=label, key=key.id)
+                change.event("deployment.token", name, {"label": label}, project)
+            self._apply()
+        return KeyCreated(**_key_view(key).model_dump(), token=token)
+
+    def revoke_key(self, principal: Principal, project: Project, name: str, key_id: str) -> None:
+        """End a token now."""
+        with self._lock:
+            with self.context.change(principal) as change:
+                row = self._row(change.session, project, name)
+                key = change.session.get(DeploymentKey, key_id)
+                if key is None or key.deployment_id != row.id or key.revoked_at is not None:
+                    raise NotFound(f"The endpoint {name!r} has no valid token {key_id!r}.")
+                key.revoked_at = now()
+                change.audit("deployment.token.revoke", project, name, key=key_id)
+                change.event("deployment.token", name, {"revoked": key_id}, project)
+            self._apply()
+
+    def _apply(self) -> None:
+        with self.context.database.read() as session:
+            rows = session.execute(select(Deployment, Project).join(Project)).all()
+            document = [self._document(session, row, project) for row, project in rows]
+        self.gateway.apply(document)
+
+    def _document(self, session: Session, row: Deployment, project: Project) -> dict[str, Any]:
+        live = [revision for revision in _revisions(session, row) if revision.weight]
+        return {
+            "name": row.name,
+            "project": project.slug,
+            "keys": [
+                {"id": key.id, "sha256": key.sha256, "expires_at": key.expires_at}
+                for key in _valid_keys(session, row)
+            ],
+            "revisions": [
+                {
+                    "id": revision.id,
+                    "weight": revision.weight,
+                    "model_path": revision.model_path,
+                    "model_digest": revision.model_digest,
+                    "python": project.python,
+                    "layer": str(self.layer),
+                    "env": {},
+                    "replicas": {"min": 1, "max": 1},
+                }
+                for revision in live
+            ],
+        }
+
+    def _fetch(self, project: Project, model: str, version: str) -> tuple[Path, str]:
+        """The model's files, by content: two endpoints on one version share them."""
+        root = self.context.site.home / "models"
+        draft = root / f".{secrets.token_hex(8)}"
+        try:
+            self.tracking.download(project, model, version, draft)
+            digest = tree_digest(draft)
+            target = root / digest.removeprefix("sha256:")
+            if target.exists():
+                shutil.rmtree(draft)
+            else:
+                draft.replace(target)
+        except BaseException:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise
+        return target, digest
+
+    def _remove_unused(self, paths: list[str]) -> None:
+        with self.context.database.read() as session:
+            used = set(session.scalars(select(Revision.model_path)))
+        for path in set(paths) - used:
+            shutil.rmtree(path, ignore_errors=True)
+
+    def _on_state(self, state: dict[str, Any]) -> None:
+        """The gateway told its state (empty: it went away): record what changed for each endpoint."""
+        told = state.get("deployments", {})
+        with self.context.change() as change:
+            for row in change.session.scalars(select(Deployment)):
+                live = [revision for revision in _revisions(change.session, row) if revision.weight]
+                states = told.get(row.name, {}).get("revisions", {})
+                now_state = states.get(live[0].id, {}) if live else {}
+                fresh = (now_state.get("state") or "starting", now_state.get("error") or state.get("config_error"))
+                if fresh == (row.state, row.error):
+                    continue
+                row.state, row.error = fresh
+                project = change.session.get_one(Project, row.project_id)
+                change.event("deployment.state", row.name, {"state": fresh[0], "error": fresh[1]}, project)
+
+    def _view(self, session: Session, project: Project, row: Deployment) -> DeploymentView:
+        told = self.gateway.state.get("deployments", {}).get(row.name, {}).get("revisions", {})
+        revisions = _revisions(session, row)
+        live = next((revision for revision in revisions if revision.weight), revisions[-1])
+        error = row.error or self.gateway.explain()
+        return DeploymentView(
+            name=row.name,
+            project=project.slug,
+            state=row.state,
+            error=error,
+            model_name=live.model_name,
+            model_version=live.model_version,
+            url=f"{self.gateway.url}/endpoints/{row.name}/invocations",
+            signature=told.get(live.id, {}).get("signature"),
+            revisions=[
+                RevisionView(
+                    id=revision.id,
+                    number=revision.number,
+                    model_name=revision.model_name,
+                    model_version=revision.model_version,
+                    model_digest=revision.model_digest,
+                    weight=revision.weight,
+                    state=told.get(revision.id, {}).get("state", "retired" if not revision.weight else "starting"),
+                    error=told.get(revision.id, {}).get("error"),
+                    restarts=told.get(revision.id, {}).get("restarts", 0),
+                )
+                for revision in revisions
+            ],
+            created_by=row.created_by,
+            created_at=row.created_at,
+        )
+
+    def _refuse_foreign(self, project: Project, name: str) -> None:
+        with self.context.database.read() as session:
+            row = session.scalar(select(Deployment).where(Deployment.name == name))
+        if row is not None and row.project_id != project.id:
+            raise Conflict(
+                f"The endpoint name {name!r} is taken at this site.",
+                hint=f"Choose another, for example {project.slug[:30]}-{name[:32]}.",
+                field="name",
+            )
+
+    @staticmethod
+    def _row(session: Session, project: Project, name: str) -> Deployment:
+        query = select(Deployment).where(Deployment.project_id == project.id)
+        known = {row.name: row for row in session.scalars(query)}
+        if name not in known:
+            raise NotFound(f"{project.slug} has no endpoint {name!r}.", hint=nearest(name, known))
+        return known[name]
+
+
+def _revisions(session: Session, row: Deployment) -> list[Revision]:
+    query = select(Revision).where(Revision.deployment_id == row.id).order_by(Revision.number)
+    return list(session.scalars(query))
+
+
+def _valid_keys(session: Session, row: Deployment) -> list[DeploymentKey]:
+    keys = session.scalars(select(DeploymentKey).where(DeploymentKey.deployment_id == row.id))
+    return [key for key in keys if key.revoked_at is None and (key.expires_at is None or key.expires_at > now())]
+
+
+def _key_view(key: DeploymentKey) -> KeyView:
+    return KeyView(
+        id=key.id, label=key.label, created_by=key.created_by, created_at=key.created_at, expires_at=key.expires_at
+    )

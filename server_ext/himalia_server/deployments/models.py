@@ -1,0 +1,86 @@
+"""What crosses the wire about deployments. Times are UTC seconds since the epoch."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
+
+
+class DeploymentCreate(BaseModel):
+    """Deploy a registered model version behind a stable endpoint, or give an endpoint of ours a new version."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"name": "flight-delay", "model": "models:/flight-delay@champion"}]},
+    )
+    name: Name
+    model: Annotated[str, Field(max_length=300, description="models:/NAME@ALIAS or models:/NAME/VERSION")]
+
+
+class RevisionView(BaseModel):
+    """One model version behind a deployment."""
+
+    id: str
+    number: int
+    model_name: str
+    model_version: str
+    model_digest: str
+    weight: int
+    state: str
+    error: str | None
+    restarts: int
+
+
+class DeploymentView(BaseModel):
+    """An endpoint. `url` takes POSTs as MLflow's /invocations does, with a deployment token."""
+
+    name: str
+    project: str
+    state: str
+    error: str | None
+    model_name: str
+    model_version: str
+    url: str | None
+    signature: dict[str, Any] | None
+    revisions: list[RevisionView]
+    created_by: str
+    created_at: float
+
+
+class DeploymentList(BaseModel):
+    """Endpoints of a project."""
+
+    items: list[DeploymentView]
+
+
+class KeyCreate(BaseModel):
+    """A new predict-only token."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"label": "web shop", "days": 90}]})
+    label: Annotated[str, Field(min_length=1, max_length=100)]
+    days: Annotated[float | None, Field(gt=0, le=3650, description="Valid so long; absent: until revoked.")] = 90
+
+
+class KeyView(BaseModel):
+    """A deployment token, without its text."""
+
+    id: str
+    label: str
+    created_by: str
+    created_at: float
+    expires_at: float | None
+
+
+class KeyList(BaseModel):
+    """Valid tokens of a deployment."""
+
+    items: list[KeyView]
+
+
+class KeyCreated(KeyView):
+    """The only time that the token is shown."""
+
+    token: str

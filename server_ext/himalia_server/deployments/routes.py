@@ -1,0 +1,67 @@
+"""REST of the room."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from ..service.auth import Caller, authorize
+from .manager import Deployments
+from .models import DeploymentCreate, DeploymentList, DeploymentView, KeyCreate, KeyCreated, KeyList
+
+router = APIRouter(prefix="/projects/{slug}/deployments", tags=["deployments"])
+
+
+def _manager(request: Request) -> Deployments:
+    return request.app.state.deployments  # type: ignore[no-any-return]
+
+
+Manager = Annotated[Deployments, Depends(_manager)]
+
+
+@router.get("")
+def list_deployments(slug: str, caller: Caller, manager: Manager) -> DeploymentList:
+    """Endpoints of the project."""
+    return DeploymentList(items=manager.list(authorize(manager.context, caller, slug, "deployment.read")))
+
+
+@router.post("", status_code=201)
+def deploy(slug: str, body: DeploymentCreate, caller: Caller, manager: Manager) -> DeploymentView:
+    """Deploy a model version; the endpoint is `starting` until its first replica has answered a golden request."""
+    project = authorize(manager.context, caller, slug, "deployment.write", body.name)
+    return manager.deploy(caller, project, body.name, body.model)
+
+
+@router.get("/{name}")
+def read_deployment(slug: str, name: str, caller: Caller, manager: Manager) -> DeploymentView:
+    """One endpoint."""
+    return manager.view(authorize(manager.context, caller, slug, "deployment.read", name), name)
+
+
+@router.delete("/{name}", status_code=204)
+def delete_deployment(slug: str, name: str, caller: Caller, manager: Manager) -> Response:
+    """Take an endpoint down; its tokens end."""
+    manager.delete(caller, authorize(manager.context, caller, slug, "deployment.write", name), name)
+    return Response(status_code=204)
+
+
+@router.get("/{name}/tokens")
+def list_tokens(slug: str, name: str, caller: Caller, manager: Manager) -> KeyList:
+    """Valid tokens of the endpoint, without their texts."""
+    project = authorize(manager.context, caller, slug, "deployment.token", name)
+    return KeyList(items=manager.keys(project, name))
+
+
+@router.post("/{name}/tokens", status_code=201)
+def create_token(slug: str, name: str, body: KeyCreate, caller: Caller, manager: Manager) -> KeyCreated:
+    """A predict-only token for this endpoint; its text is shown this once."""
+    project = authorize(manager.context, caller, slug, "deployment.token", name)
+    return manager.create_key(caller, project, name, body.label, body.days)
+
+
+@router.delete("/{name}/tokens/{key_id}", status_code=204)
+def revoke_token(slug: str, name: str, key_id: str, caller: Caller, manager: Manager) -> Response:
+    """End a token."""
+    manager.revoke_key(caller, authorize(manager.context, caller, slug, "deployment.token", name), name, key_id)
+    return Response(status_code=204)

@@ -1,0 +1,311 @@
+"""One run, stage by stage. The truth is in the store and on disk, so that another service can go on with it."""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import os
+import shutil
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+
+from ..content import ContentStore
+from ..projects import Manifest, Projects, edges, order, seconds
+from ..service import tokens
+from ..service.children import ChildSpec, Exit
+from ..service.context import Context
+from ..service.site import private_folder, write_private
+from ..store import Project, Run, StageRun, Token, now
+from ..team import Role
+from ..tracking import Tracking, TrackingUnavailable
+from .models import TERMINAL
+
+log = logging.getLogger(__name__)
+RETRIED = {"kernel_died", "lost"}
+"""Faults of the machine, not of the code: tried again as often as the manifest's `retries` says."""
+
+
+class Driver:
+    """Drives one run to its end in the calling thread."""
+
+    def __init__(
+        self,
+        context: Context,
+        projects: Projects,
+        tracking: Tracking,
+        content: ContentStore,
+        run_id: str,
+        stopping: threading.Event,
+    ) -> None:
+        self.context, self.projects, self.tracking, self.content = context, projects, tracking, content
+        self.run_id, self.stopping = run_id, stopping
+        self.folder = context.site.home / "runs" / run_id
+
+    @staticmethod
+    def child_name(run_id: str, stage: str) -> str:
+        """The name of a stage's supervised process."""
+        return f"stage-{run_id}-{stage}"
+
+    def run(self) -> None:
+        """Drive the run; an unexpected fault of ours ends it as failed, with the reason."""
+        try:
+            self._run()
+        except Exception as error:
+            if self.stopping.is_set():
+                return
+            log.exception("run ended by a fault", extra={"run": self.run_id})
+            full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+            self._finish("failed", "The disk is full: free some space and run again." if full else f"{error}")
+
+    def _run(self) -> None:
+        with self.context.change() as change:
+            run = change.session.get_one(Run, self.run_id)
+            project = change.session.get_one(Project, run.project_id)
+            if run.status == "pending":
+                run.status, run.started_at = "running", now()
+                change.event("run.started", self.run_id, {"status": "running"}, project)
+        manifest = Manifest.model_validate(run.manifest)
+        waits = edges(manifest)
+        for name in order(manifest):
+            statuses = self._statuses()
+            if statuses[name] in TERMINAL:
+                continue
+            if self._cancelled():
+                self._end_stage(project, name, {"status": "cancelled", "error": "The run was cancelled."})
+            elif any(statuses[other] != "succeeded" for other in waits[name]):
+                failed = sorted(other for other in waits[name] if statuses[other] != "succeeded")
+                reason = f"not run, because {', '.join(failed)} did not succeed"
+                self._end_stage(project, name, {"status": "upstream_failed", "error": reason})
+            else:
+                self._stage(project, manifest, name)
+                if self.stopping.is_set():
+                    return
+        self._finish(*self._verdict())
+
+    def _verdict(self) -> tuple[str, str | None]:
+        statuses = self._statuses()
+        if "cancelled" in statuses.values():
+            return "cancelled", None
+        bad = [name for name, status in statuses.items() if status not in ("succeeded", "upstream_failed")]
+        return ("failed", f"{', '.join(bad)}: {statuses[bad[0]]}") if bad else ("succeeded", None)
+
+    def _stage(self, project: Project, manifest: Manifest, name: str) -> None:
+        """Run one stage to its end, or take over the one that a service before us started."""
+        attempts = 0
+        while True:
+            outcome = self._attempt(project, manifest, name)
+            if self.stopping.is_set():
+                return
+            attempts += 1
+            again = outcome["status"] in RETRIED and attempts <= manifest.stages[name].retries
+            if not again or self._cancelled():
+                outcome["attempts"] = attempts
+                self._end_stage(project, name, outcome, manifest.stages[name].outputs)
+                return
+            self._clear(name)
+
+    def _attempt(self, project: Project, manifest: Manifest, name: str) -> dict[str, Any]:
+        child = self.child_name(self.run_id, name)
+        children = self.context.children
+        if children.get(child) is None and not self._outcome_file(name).exists():
+            if not self._wait_for_tracking(project, name):
+                return {"status": "cancelled", "error": "The run was cancelled."}
+            self._launch(project, manifest, name)
+        end: Exit | None = None
+        if children.get(child) is not None:
+            while end is None and not self.stopping.is_set():
+                end = children.wait(child, 1.0)
+            if end is None:
+                return {"status": "running"}
+        return self._read_outcome(name, end)
+
+    def _wait_for_tracking(self, project: Project, name: str) -> bool:
+        """Wait until MLflow answers; false when the run was cancelled meanwhile."""
+        told = False
+        while not self.tracking.wait(1.0):
+            if self._cancelled() or self.stopping.is_set():
+                return False
+            if not told:
+                self._update(project, name, status="waiting", reason="waiting for MLflow to start")
+                told = True
+        return True
+
+    def _launch(self, project: Project, manifest: Manifest, name: str) -> None:
+        stage = manifest.stages[name]
+        place = private_folder(self.folder / name)
+        work = place / "work"
+        shutil.rmtree(work, ignore_errors=True)
+        self._materialise(project, manifest, name, work)
+        run_id = self.tracking.start_stage_run(project, self.run_id, name)
+        token_file = self.context.site.home / "tokens" / f"stage-{self.run_id}-{name}"
+        with self.context.change() as change:
+            run = change.session.get_one(Run, self.run_id)
+            row = change.session.get_one(StageRun, (self.run_id, name))
+            tokens.issue(
+                change.session,
+                purpose="stage",
+                user=run.created_by,
+                seconds=tokens.STAGE_SECONDS,
+                file=token_file,
+                project_id=project.id,
+                role=Role.CONTRIBUTOR,
+                run_id=self.run_id,
+                stage=name,
+            )
+            row.status, row.reason, row.started_at, row.tracking_run = "running", None, now(), run_id
+            params = row.params
+            change.event("stage.started", self.run_id, {"stage": name, "status": "running"}, project)
+        env = self.projects.environment(project, token_file)
+        env.pop("HIMALIA_CLUSTER", None)
+        env |= {"HIMALIA_RUN": self.run_id, "HIMALIA_STAGE": name, "MLFLOW_RUN_ID": run_id}
+        if stage.cluster:
+            env["HIMALIA_CLUSTER"] = stage.cluster
+        grant = place / "grant.json"
+        write_private(grant, json.dumps({"env": env, "cwd": str(work)}))
+        base = f"{self.context.base_url}/api/v1/projects/{project.slug}/runs/{self.run_id}/stages/{name}"
+        spec = {
+            "run_id": self.run_id,
+            "stage": name,
+            "notebook": stage.notebook,
+            "workdir": str(work),
+            "output": str(place / "executed.ipynb"),
+            "kernel_name": project.kernelspec,
+            "parameters": params,
+            "timeout_s": seconds(stage.timeout) if stage.timeout else None,
+            "grant_file": str(grant),
+            "progress_url": f"{base}/progress",
+            "token_file": str(token_file),
+            "outcome": str(self._outcome_file(name)),
+            "outputs": stage.outputs,
+            "inputs": stage.inputs,
+        }
+        spec_file = place / "spec.json"
+        write_private(spec_file, json.dumps(spec))
+        temporary = private_folder(self._temporary(name))
+        self.context.children.start(
+            ChildSpec(
+                name=self.child_name(self.run_id, name),
+                argv=[sys.executable, "-m", "himalia_kernels.stage", "--spec", str(spec_file)],
+                env=dict(os.environ) | {"HIMALIA_GRANT_FILE": str(grant), "TMPDIR": str(temporary)},
+                cwd=str(work),
+                grace=15.0,
+            )
+        )
+
+    def _materialise(self, project: Project, manifest: Manifest, name: str, work: Path) -> None:
+        """Lay out what the stage may see: the code, and the inputs that it declares."""
+        with self.context.database.read() as session:
+            run = session.get_one(Run, self.run_id)
+            rows = session.scalars(select(StageRun).where(StageRun.run_id == self.run_id))
+            made = {path: digest for row in rows for path, digest in row.outputs.items()}
+        declared = {path for stage in manifest.stages.values() for path in stage.inputs}
+        for path, entry in self.content.tree(run.snapshot).items():
+            if path not in declared or path in manifest.stages[name].inputs:
+                self.content.materialise(entry.digest, work / path)
+        for path in manifest.stages[name].inputs:
+            if path in made:
+                self.content.materialise(made[path], work / path, verify=True)
+        for path in manifest.stages[name].outputs:
+            (work / path).parent.mkdir(parents=True, exist_ok=True)
+
+    def _read_outcome(self, name: str, end: Exit | None) -> dict[str, Any]:
+        try:
+            return dict(json.loads(self._outcome_file(name).read_text()))
+        except (OSError, ValueError):
+            how = end.sentence if end else "nothing is left of it"
+            return {"status": "lost", "error": f"The stage's process ended without a result: {how}."}
+
+    def _end_stage(self, project: Project, name: str, outcome: dict[str, Any], outputs: list[str] | None = None) -> None:
+        """Keep notebook and outputs, close the tracking run, tell everybody."""
+        place = self.folder / name
+        executed = place / "executed.ipynb"
+        notebook = self.content.put_file(executed).digest if executed.exists() else None
+        kept: dict[str, str] = {}
+        if outcome["status"] == "succeeded":
+            kept = {path: self.content.put_file(place / "work" / path).digest for path in outputs or []}
+        reason = self._close_tracking(project, name, outcome, executed if notebook else None)
+        with self.context.change() as change:
+            row = change.session.get_one(StageRun, (self.run_id, name))
+            row.status, row.outcome, row.reason = outcome["status"], outcome, reason
+            row.outputs, row.notebook_digest, row.ended_at = kept, notebook, now()
+            if row.status == "succeeded":
+                row.cell = row.cells
+            query = select(Token).where(Token.run_id == self.run_id, Token.stage == name)
+            for token in change.session.scalars(query):
+                tokens.revoke(change.session, token)
+            data = {"stage": name, "status": row.status, "error": outcome.get("error"), "hint": outcome.get("hint")}
+            change.event("stage.ended", self.run_id, data, project)
+        for path, digest in kept.items():
+            self._publish(Path(project.path), path, digest)
+        self._clear(name)
+
+    def _publish(self, folder: Path, path: str, digest: str) -> None:
+        """Put an output into the live folder, whole or not at all, where the user looks for it."""
+        target = folder / path
+        draft = target.with_name(f".{target.name}.himalia")
+        self.content.materialise(digest, draft)
+        draft.replace(target)
+
+    def _close_tracking(
+        self, project: Project, name: str, outcome: dict[str, Any], executed: Path | None
+    ) -> str | None:
+        """End the stage's MLflow run. Returns what to tell when MLflow did not answer for two minutes."""
+        with self.context.database.read() as session:
+            row = session.get_one(StageRun, (self.run_id, name))
+        if row.tracking_run is None:
+            return None
+        for _ in range(120):
+            if self.stopping.is_set() or self.tracking.wait(1.0):
+                break
+        try:
+            self.tracking.end_stage_run(project, row.tracking_run, row.params, outcome["status"], executed)
+        except TrackingUnavailable as error:
+            return f"MLflow did not take the end of this stage: {error}"
+        return None
+
+    def _clear(self, name: str) -> None:
+        """Remove a stage's working files; notebook and outputs are kept in the content store."""
+        self.context.children.forget(self.child_name(self.run_id, name))
+        shutil.rmtree(self.folder / name, ignore_errors=True)
+        shutil.rmtree(self._temporary(name), ignore_errors=True)
+
+    def _temporary(self, name: str) -> Path:
+        return self.context.site.runtime / f"s{self.run_id[-8:]}-{name[:20]}"
+
+    def _outcome_file(self, name: str) -> Path:
+        return self.folder / name / "outcome.json"
+
+    def _update(self, project: Project, name: str, *, status: str, reason: str | None) -> None:
+        with self.context.change() as change:
+            row = change.session.get_one(StageRun, (self.run_id, name))
+            row.status, row.reason = status, reason
+            change.event("stage.waiting", self.run_id, {"stage": name, "status": status, "reason": reason}, project)
+
+    def _statuses(self) -> dict[str, str]:
+        with self.context.database.read() as session:
+            rows = session.scalars(
+                select(StageRun).where(StageRun.run_id == self.run_id).order_by(StageRun.position)
+            )
+            return {row.stage: row.status for row in rows}
+
+    def _cancelled(self) -> bool:
+        with self.context.database.read() as session:
+            return session.get_one(Run, self.run_id).cancel_requested_by is not None
+
+    def _finish(self, status: str, reason: str | None) -> None:
+        with self.context.change() as change:
+            run = change.session.get(Run, self.run_id)
+            if run is None:
+                return
+            project = change.session.get_one(Project, run.project_id)
+            run.status, run.reason, run.ended_at = status, reason, now()
+            for row in change.session.scalars(select(StageRun).where(StageRun.run_id == self.run_id)):
+                if row.status not in TERMINAL:
+                    row.status, row.reason, row.ended_at = "failed", reason, now()
+            change.event("run.ended", self.run_id, {"status": status, "reason": reason}, project)
+        shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,0 +1,79 @@
+"""REST of the room."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.responses import FileResponse
+
+from ..service.auth import Caller, authorize
+from .manager import Pipelines
+from .models import RunCreate, RunList, RunView, StageProgress
+
+router = APIRouter(prefix="/projects/{slug}/runs", tags=["runs"])
+
+
+def _manager(request: Request) -> Pipelines:
+    return request.app.state.pipelines  # type: ignore[no-any-return]
+
+
+Manager = Annotated[Pipelines, Depends(_manager)]
+
+
+@router.get("")
+def list_runs(
+    slug: str,
+    caller: Caller,
+    manager: Manager,
+    cursor: Annotated[str | None, Query(max_length=40)] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 20,
+) -> RunList:
+    """Runs, newest first."""
+    project = authorize(manager.context, caller, slug, "run.read")
+    items, following = manager.list(project, cursor, limit)
+    return RunList(items=items, next=following)
+
+
+@router.post("", status_code=201)
+def start_run(slug: str, body: RunCreate, caller: Caller, manager: Manager) -> RunView:
+    """Snapshot the project and run its pipeline."""
+    project = authorize(manager.context, caller, slug, "run.start")
+    return manager.start_run(caller, project, body.params)
+
+
+@router.get("/{run_id}")
+def read_run(slug: str, run_id: str, caller: Caller, manager: Manager) -> RunView:
+    """One run with its stages."""
+    return manager.view(authorize(manager.context, caller, slug, "run.read", run_id), run_id)
+
+
+@router.post("/{run_id}/cancel")
+def cancel_run(slug: str, run_id: str, caller: Caller, manager: Manager) -> RunView:
+    """Stop a run."""
+    return manager.cancel(caller, authorize(manager.context, caller, slug, "run.cancel", run_id), run_id)
+
+
+@router.post("/{run_id}/stages/{stage}/progress", status_code=204)
+def report_progress(
+    slug: str, run_id: str, stage: str, body: StageProgress, caller: Caller, manager: Manager
+) -> Response:
+    """For the running stage itself."""
+    project = authorize(manager.context, caller, slug, "run.progress", run_id)
+    manager.progress(caller, project, run_id, stage, body)
+    return Response(status_code=204)
+
+
+@router.get("/{run_id}/stages/{stage}/notebook", response_class=FileResponse)
+def executed_notebook(slug: str, run_id: str, stage: str, caller: Caller, manager: Manager) -> FileResponse:
+    """The executed notebook, as it was kept."""
+    path = manager.notebook(authorize(manager.context, caller, slug, "run.read", run_id), run_id, stage)
+    headers = {"Content-Security-Policy": "sandbox", "X-Content-Type-Options": "nosniff"}
+    return FileResponse(path, media_type="application/x-ipynb+json", filename=f"{stage}.ipynb", headers=headers)
+
+
+@router.get("/{run_id}/stages/{stage}/log", response_class=FileResponse)
+def stage_log(slug: str, run_id: str, stage: str, caller: Caller, manager: Manager) -> FileResponse:
+    """What the stage printed."""
+    path = manager.log_of(authorize(manager.context, caller, slug, "run.read", run_id), run_id, stage)
+    return FileResponse(path, media_type="text/plain; charset=utf-8", headers={"X-Content-Type-Options": "nosniff"})

@@ -1,0 +1,252 @@
+"""Projects: make, find, delete; and the kernels that work in them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from himalia_kernels.kernelspec import remove_kernelspec, write_kernelspec
+from jupyter_core.paths import jupyter_data_dir
+from sqlalchemy import select
+
+from ..service import tokens
+from ..service.auth import Principal, role_in
+from ..service.context import Context
+from ..service.identity import start_ticks
+from ..service.problems import Conflict, Invalid, NotFound
+from ..store import Kernel, Member, Project, Token, now
+from ..team import Role
+from .manifest import NAME, SLUG, Manifest, ManifestFault, edges, read_manifest
+from .models import KernelGrant, ProjectView, StageView
+from .templates import find_template, instantiate
+
+
+class Projects:
+    """The logic of the room. Other rooms hear of a deletion through `on_delete`."""
+
+    def __init__(self, context: Context, layer: Path) -> None:
+        self.context, self.layer = context, layer
+        self.on_delete: list[Callable[[Project], None]] = []
+        self.on_create: list[Callable[[Project], None]] = []
+
+    def create(self, principal: Principal, name: str, template: str | None, path: str | None) -> ProjectView:
+        """Make a project; the caller becomes its owner.
+
+        Raises:
+            Invalid, Conflict, NotFound, ManifestFault: see the texts.
+        """
+        if principal.purpose != "user":
+            raise Invalid("Only a person makes projects; a kernel or stage cannot.")
+        if not SLUG.fullmatch(name) or name == "default":
+            raise Invalid(
+                f"{name!r} cannot be a project's name: use small letters, digits and -, at most 63, and not 'default'.",
+                hint=_suggest(name),
+                field="name",
+            )
+        folder = self._folder(name, path)
+        self._refuse_taken(name, folder)
+        if template is not None:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            instantiate(find_template(template), folder)
+        elif not folder.is_dir():
+            raise Invalid(f"The folder {folder} does not exist.", hint="Name a template to make it.", field="path")
+        read_manifest(folder)
+        spec = f"himalia-{self.context.site.id}-{name}"
+        write_kernelspec(
+            Path(jupyter_data_dir()) / "kernels",
+            name=spec,
+            display_name=name,
+            python=sys.executable,
+            layer=self.layer,
+            project=name,
+            site_home=self.context.site.home,
+        )
+        with self.context.change(principal) as change:
+            project = Project(
+                slug=name, path=str(folder), python=sys.executable, kernelspec=spec, created_by=principal.user
+            )
+            change.session.add(project)
+            change.session.flush()
+            change.session.add(Member(project_id=project.id, user=principal.user, role=Role.OWNER))
+            change.audit("project.create", project, name, path=str(folder), template=template)
+            change.event("project.created", name, {"path": str(folder)}, project)
+        for hook in self.on_create:
+            hook(project)
+        return self.view(project, Role.OWNER)
+
+    def view(self, project: Project, role: Role) -> ProjectView:
+        """A project as its folder stands now; a broken manifest is told, not raised."""
+        problem, manifest = None, None
+        try:
+            manifest = read_manifest(Path(project.path))
+        except ManifestFault as fault:
+            problem = f"{fault.detail} {fault.hint or ''}".strip()
+        return ProjectView(
+            slug=project.slug,
+            name=manifest.project.name if manifest else project.slug,
+            description=manifest.project.description if manifest else "",
+            path=project.path,
+            kernelspec=project.kernelspec,
+            created_at=project.created_at,
+            role=role,
+            stages=_stages(manifest) if manifest else [],
+            problem=problem,
+        )
+
+    def list(self, principal: Principal) -> list[ProjectView]:
+        """What the caller may see, newest first."""
+        with self.context.database.read() as session:
+            projects = list(session.scalars(select(Project).order_by(Project.created_at.desc())))
+            roles = [(project, role_in(session, principal, project)) for project in projects]
+        return [self.view(project, role) for project, role in roles if role is not None]
+
+    def all(self) -> list[Project]:
+        """Every project of the site (for the service itself)."""
+        with self.context.database.read() as session:
+            return list(session.scalars(select(Project)))
+
+    def delete(self, principal: Principal, project: Project, *, remove_files: bool) -> None:
+        """Stop what runs, remove the project from the site; the folder only on request."""
+        for hook in self.on_delete:
+            hook(project)
+        with self.context.change(principal) as change:
+            row = change.session.get(Project, project.id)
+            if row is None:
+                return
+            for token in change.session.scalars(select(Token).where(Token.project_id == project.id)):
+                tokens.revoke(change.session, token)
+            change.session.delete(row)
+            change.audit("project.delete", project, project.slug, remove_files=remove_files)
+            change.event("project.deleted", project.slug, {}, project)
+        remove_kernelspec(Path(jupyter_data_dir()) / "kernels", project.kernelspec)
+        if remove_files:
+            shutil.rmtree(project.path, ignore_errors=True)
+
+    def grant_kernel(self, principal: Principal, project: Project, kernel_id: str, pid: int) -> KernelGrant:
+        """A fresh token and environment for a kernel that starts, or starts again."""
+        ticks = start_ticks(pid)
+        if ticks is None:
+            raise Invalid(f"There is no process {pid} on this machine.", field="pid")
+        file = self.context.site.home / "tokens" / f"kernel-{kernel_id}"
+        with self.context.change(principal) as change:
+            old = change.session.get(Kernel, kernel_id)
+            if old is not None:
+                if old.project_id != project.id:
+                    raise Conflict(f"The kernel {kernel_id} belongs to another project.", field="kernel_id")
+                self._revoke(change.session.get(Token, old.token_id), change.session)
+                change.session.delete(old)
+                change.session.flush()
+            token = tokens.issue(
+                change.session,
+                purpose="kernel",
+                user=principal.user,
+                seconds=tokens.KERNEL_SECONDS,
+                file=file,
+                project_id=project.id,
+                role=Role.CONTRIBUTOR,
+            )
+            change.session.add(
+                Kernel(id=kernel_id, project_id=project.id, token_id=token.id, owner_pid=pid, owner_ticks=ticks)
+            )
+            change.audit("kernel.start", project, kernel_id)
+            change.event("kernel.granted", kernel_id, {}, project)
+        assert token.expires_at is not None
+        return KernelGrant(
+            env=self.environment(project, file),
+            cwd=project.path,
+            token_file=str(file),
+            expires_at=datetime.fromtimestamp(token.expires_at, UTC).isoformat(),
+        )
+
+    def environment(self, project: Project, token_file: Path) -> dict[str, str]:
+        """What code of the project finds in its environment."""
+        url = self.context.base_url
+        cluster = self.context.facts.get("first_cluster", lambda _project: None)(project)
+        env = {
+            "HIMALIA_URL": url,
+            "HIMALIA_TOKEN_FILE": str(token_file),
+            "HIMALIA_PROJECT": project.slug,
+            "MLFLOW_TRACKING_URI": f"{url}/mlflow/{project.slug}",
+            "MLFLOW_EXPERIMENT_NAME": project.slug,
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+        }
+        return env | ({"HIMALIA_CLUSTER": cluster} if cluster else {})
+
+    def end_kernel(self, principal: Principal, project: Project, kernel_id: str) -> None:
+        """Revoke a kernel's token."""
+        with self.context.change(principal) as change:
+            row = change.session.get(Kernel, kernel_id)
+            if row is None or row.project_id != project.id:
+                raise NotFound(f"There is no kernel {kernel_id} in {project.slug}.")
+            self._revoke(change.session.get(Token, row.token_id), change.session)
+            change.session.delete(row)
+            change.audit("kernel.end", project, kernel_id)
+            change.event("kernel.ended", kernel_id, {}, project)
+
+    def renew_tokens(self) -> None:
+        """Renew kernel tokens past half their time; end those whose starter is gone. Called every few minutes."""
+        with self.context.database.read() as session:
+            kernels = list(session.scalars(select(Kernel)))
+        for kernel in kernels:
+            with self.context.change() as change:
+                row = change.session.get(Kernel, kernel.id)
+                token = change.session.get(Token, kernel.token_id)
+                if row is None:
+                    continue
+                if start_ticks(row.owner_pid) != row.owner_ticks:
+                    self._revoke(token, change.session)
+                    change.session.delete(row)
+                elif token is not None and (token.expires_at or 0) - now() < tokens.KERNEL_SECONDS / 2:
+                    row.token_id = tokens.renew(change.session, token, tokens.KERNEL_SECONDS).id
+
+    @staticmethod
+    def _revoke(token: Token | None, session: object) -> None:
+        if token is not None:
+            tokens.revoke(session, token)  # type: ignore[arg-type]
+
+    def _folder(self, name: str, path: str | None) -> Path:
+        if path is None:
+            root = self.context.site.home / "projects" if "HIMALIA_HOME" in os.environ else Path.home() / "himalia"
+            return root / name
+        folder = Path(path)
+        if not folder.is_absolute():
+            raise Invalid(f"{path!r} is not an absolute folder.", field="path")
+        return folder.resolve()
+
+    def _refuse_taken(self, name: str, folder: Path) -> None:
+        with self.context.database.read() as session:
+            if session.scalar(select(Project).where(Project.slug == name)) is not None:
+                raise Conflict(
+                    f"There is a project {name!r} already.", hint="Choose another name, or open that one.", field="name"
+                )
+            other = session.scalar(select(Project).where(Project.path == str(folder)))
+            if other is not None:
+                raise Conflict(f"{folder} is the folder of the project {other.slug!r} already.", field="path")
+
+
+def _stages(manifest: Manifest) -> list[StageView]:
+    waits = edges(manifest)
+    return [
+        StageView(
+            name=name,
+            notebook=stage.notebook,
+            inputs=stage.inputs,
+            outputs=stage.outputs,
+            waits_for=sorted(waits[name]),
+            cluster=stage.cluster,
+        )
+        for name, stage in manifest.stages.items()
+    ]
+
+
+def _suggest(name: str) -> str | None:
+    words = "".join(char if char.isascii() and char.isalnum() else "-" for char in name.lower())
+    candidate = "-".join(word for word in words.split("-") if word)[:63].strip("-")
+    return f"{candidate!r} would do." if SLUG.fullmatch(candidate) and candidate != "default" else None
+
+
+__all__ = ["NAME", "Projects"]

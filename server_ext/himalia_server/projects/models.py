@@ -1,0 +1,83 @@
+"""What crosses the wire about projects."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class ProjectCreate(BaseModel):
+    """A new project: from a template, or from a folder that exists."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"name": "nyc-flights", "template": "nyc-flights"}]}
+    )
+    name: Annotated[str, Field(description="Small letters, digits and -, at most 63; must be free at this site.")]
+    template: Annotated[str | None, Field(description="A template's name; absent with an existing folder.")] = None
+    path: Annotated[str | None, Field(description="Absolute folder; absent: a new one below the site's projects.")] = None
+
+
+class StageView(BaseModel):
+    """A stage as the manifest declares it."""
+
+    name: str
+    notebook: str
+    inputs: list[str]
+    outputs: list[str]
+    waits_for: list[str]
+    cluster: str | None
+
+
+class ProjectView(BaseModel):
+    """A project and the caller's role in it. Times are UTC seconds since the epoch."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "slug": "nyc-flights",
+                    "name": "nyc-flights",
+                    "description": "Which flights arrive late?",
+                    "path": "/home/ada/himalia/nyc-flights",
+                    "kernelspec": "himalia-1a2b3c4d-nyc-flights",
+                    "created_at": 1790000000.0,
+                    "role": "owner",
+                    "stages": [],
+                    "problem": None,
+                }
+            ]
+        }
+    )
+    slug: str
+    name: str
+    description: str
+    path: str
+    kernelspec: str
+    created_at: float
+    role: str
+    stages: list[StageView]
+    problem: Annotated[str | None, Field(description="What is wrong with himalia.toml, with line and key.")]
+
+
+class ProjectList(BaseModel):
+    """Projects that the caller may see."""
+
+    items: list[ProjectView]
+
+
+class KernelCreate(BaseModel):
+    """A kernel that is about to start. `pid`: the process that starts it (the kernel's token lives as long)."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"kernel_id": "b6f0…", "pid": 4711}]})
+    kernel_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+    pid: Annotated[int, Field(gt=0)]
+
+
+class KernelGrant(BaseModel):
+    """What a kernel is started with. `expires_at`: ISO 8601, UTC; the file is renewed before."""
+
+    env: dict[str, str]
+    cwd: str
+    token_file: str
+    expires_at: str

@@ -1,0 +1,101 @@
+"""Project templates: folders with a `template.toml`."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..service.problems import Invalid, NotFound, Unavailable, nearest
+
+INSTALLED = Path(__file__).parents[1] / "_notebooks"
+SOURCE = Path(__file__).parents[3] / "notebooks"
+
+
+@dataclass(frozen=True)
+class Template:
+    """A template. `package`, `files`: data files to copy from the `data` folder of an installed package."""
+
+    name: str
+    title: str
+    description: str
+    folder: Path
+    package: str | None
+    files: tuple[str, ...]
+
+
+def templates() -> dict[str, Template]:
+    """All templates that come with Himalia, by name."""
+    root = INSTALLED if INSTALLED.is_dir() else SOURCE
+    found = {}
+    for manifest in sorted(root.glob("*/template.toml")):
+        data = tomllib.loads(manifest.read_text())
+        source = data.get("data", {})
+        template = Template(
+            data["name"],
+            data["title"],
+            data["description"],
+            manifest.parent,
+            source.get("package"),
+            tuple(source.get("files", ())),
+        )
+        found[template.name] = template
+    return found
+
+
+def find_template(name: str) -> Template:
+    """The template of that name.
+
+    Raises:
+        NotFound: there is none.
+    """
+    known = templates()
+    if name not in known:
+        raise NotFound(f"There is no template {name!r}.", hint=nearest(name, known), field="template")
+    return known[name]
+
+
+def instantiate(template: Template, target: Path) -> None:
+    """Copy a template and its data to *target*, which appears whole or not at all.
+
+    Raises:
+        Invalid: the folder exists and is not empty.
+        Unavailable: the package that holds the data is not installed.
+    """
+    if target.exists() and any(target.iterdir()):
+        raise Invalid(
+            f"The folder {target} exists already and is not empty.",
+            hint="Choose another folder, or make it a project as it is: leave the template out.",
+            field="path",
+        )
+    data = _package_data(template)
+    draft = target.with_name(f".{target.name}.new")
+    shutil.rmtree(draft, ignore_errors=True)
+    try:
+        ignored = shutil.ignore_patterns("template.toml", ".ipynb_checkpoints", "__pycache__", "build", "data")
+        shutil.copytree(template.folder, draft, ignore=ignored)
+        if data is not None:
+            (draft / "data").mkdir()
+            for name in template.files:
+                shutil.copyfile(data / name, draft / "data" / name)
+        if target.exists():
+            target.rmdir()
+        draft.replace(target)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+
+
+def _package_data(template: Template) -> Path | None:
+    if template.package is None:
+        return None
+    # found, not imported: the example's data package cannot be imported on a current Python
+    spec = importlib.util.find_spec(template.package)
+    if spec is None or not spec.submodule_search_locations:
+        raise Unavailable(
+            f"The template {template.name!r} needs the data in the package {template.package}, which is not installed.",
+            hint="pip install 'himalia[demo]'",
+        )
+    return Path(spec.submodule_search_locations[0]) / "data"

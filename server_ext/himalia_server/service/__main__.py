@@ -1,0 +1,133 @@
+"""`python -m himalia_server.service`: run the service of the site at $HIMALIA_HOME until it is stopped."""
+
+from __future__ import annotations
+
+import errno
+import getpass
+import json
+import logging
+import signal
+import sqlite3
+import sys
+import threading
+import time
+from types import FrameType
+
+import uvicorn
+from himalia import __version__
+from sqlalchemy.exc import OperationalError
+
+from ..locking import try_lock
+from ..store import Database, StoreRefused, Token, User
+from . import logs, tokens
+from .app import announce_stop, create_app, stop
+from .children import Children
+from .context import Context
+from .identity import ProcessIdentity
+from .journal import Events
+from .ports import listen
+from .site import Site, SiteError, write_private
+
+CANNOT_START = 78
+"""Exit code (EX_CONFIG of sysexits.h) after a sentence on standard error that says why."""
+
+
+def main() -> int:
+    """Start, serve, stop."""
+    try:
+        return _main()
+    except (SiteError, StoreRefused) as error:
+        return _refuse(str(error))
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return _refuse("The disk is full. Free some space, then start again.")
+        raise
+    except (OperationalError, sqlite3.OperationalError) as error:
+        if "disk is full" in str(error) or "disk I/O" in str(error):
+            return _refuse("The disk is full, or does not take data. Free some space, then start again.")
+        raise
+
+
+def _refuse(sentence: str) -> int:
+    sys.stderr.write(f"himalia: {sentence}\n")
+    return CANNOT_START
+
+
+def _main() -> int:
+    site = Site.open()
+    site.prepare()
+    settings = site.settings()
+    if try_lock(site.home / "service.lock") is None:
+        return _refuse(f"A service of this site ({site.home}) runs already.")
+    logs.configure(site.log("service"), settings.log_megabytes)
+    database = Database(site.database)
+    backup = database.migrate()
+    if backup:
+        logging.getLogger(__name__).info("store migrated", extra={"backup": backup})
+    wanted = settings.service_port or int(site.remembered().get("service_port", 0))
+    try:
+        listener = listen(wanted)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE or settings.service_port:
+            return _refuse(
+                f"The port {wanted} is taken by another process. Set another [service] port in "
+                f"{site.home / 'settings.toml'} (0: any), or stop that process."
+            )
+        # nobody chose the old port, so another one does no harm; kernels get it with their next start
+        listener = listen(0)
+    port = int(listener.getsockname()[1])
+    site.remember(service_port=port)
+    context = Context(site, settings, database, Events(database), Children(site, settings.log_megabytes << 20))
+    context.base_url = f"http://127.0.0.1:{port}"
+    context.facts |= {"started_at": time.time(), "wake": threading.Event()}
+    _ensure_user(context)
+
+    def shut_down() -> None:
+        announce_stop(context)
+        server.should_exit = True
+
+    app = create_app(context, shut_down)
+    config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5, ws="websockets-sansio")
+    server = _Server(config, context)
+    identity = ProcessIdentity.current().to_dict()
+    state = {**identity, "address": context.base_url, "version": __version__, "site": site.id}
+    write_private(site.state_file, json.dumps(state))
+    server.run(sockets=[listener])
+    announce_stop(context)
+    stop(app, keep_children=context.facts.get("keep_children", True))
+    database.close()
+    site.state_file.unlink(missing_ok=True)
+    return 0
+
+
+class _Server(uvicorn.Server):
+    """Ends event streams first when a signal asks it to end; children stay for the next service."""
+
+    def __init__(self, config: uvicorn.Config, context: Context) -> None:
+        super().__init__(config)
+        self.context = context
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """SIGTERM or SIGINT."""
+        announce_stop(self.context)
+        self.should_exit = True
+
+
+def _ensure_user(context: Context) -> None:
+    """The OS account that owns the site is a user and its admin, with a token in a file only it can read."""
+    name = getpass.getuser()
+    file = context.site.user_token_file
+    with context.change() as change:
+        if change.session.get(User, name) is None:
+            change.session.add(User(name=name, site_role="admin"))
+            change.session.flush()
+            change.audit("user.create", None, name, site_role="admin")
+        known: Token | None = tokens.find(change.session, file.read_text().strip()) if file.exists() else None
+        if known is None:
+            tokens.issue(change.session, purpose="user", user=name, seconds=None, file=file)
+            change.audit("token.issue", None, name, purpose="user")
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    sys.exit(main())

@@ -1,0 +1,207 @@
+"""The application: rooms, routes, errors. Made once a process."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import secrets
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from himalia import __version__
+from sqlalchemy.exc import OperationalError
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from .. import clusters, deployments, pipelines, projects, tracking
+from ..content import ContentStore
+from . import routes, stream
+from .children import Exit
+from .context import Context
+from .layer import publish_layer
+from .logs import request_id
+from .problems import Problem, StorageFull
+
+log = logging.getLogger(__name__)
+HOUSEKEEPING = 300.0
+"""Seconds between renewals of tokens and prunings of events."""
+PROBLEM_JSON = "application/problem+json"
+
+
+def create_app(context: Context, shut_down: Callable[[], None]) -> FastAPI:
+    """The service's application on *context*; *shut_down* ends the server."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        threading.Thread(target=_start, args=(app, context), name="start", daemon=True).start()
+        yield
+        await app.state.mlflow_proxy.close()
+
+    app = FastAPI(
+        title="Himalia",
+        version=__version__,
+        description="The control plane of a Himalia site. Every route needs a bearer token.",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        lifespan=lifespan,
+        responses={422: {"description": "Invalid input", "content": {PROBLEM_JSON: {}}}},
+    )
+    layer = publish_layer(context.site.home)
+    content = ContentStore(context.site.home / "content")
+    state = app.state
+    state.context, state.shut_down = context, shut_down
+    state.projects = projects.Projects(context, layer)
+    state.tracking = tracking.Tracking(context)
+    state.clusters = clusters.Clusters(context, layer)
+    state.pipelines = pipelines.Pipelines(context, state.projects, state.tracking, content)
+    state.pipelines.has_cluster = state.clusters.exists
+    state.deployments = deployments.Deployments(context, state.tracking, layer)
+    state.mlflow_proxy = tracking.MlflowProxy(state.tracking.socket)
+    state.projects.on_delete = [
+        state.pipelines.end_all,
+        state.deployments.end_all,
+        state.clusters.end_all,
+        state.tracking.delete,
+    ]
+
+    api = APIRouter(prefix="/api/v1")
+    rooms = (projects, clusters, pipelines, deployments, tracking, stream, routes)
+    for room in rooms:
+        api.include_router(room.router)
+    app.include_router(api)
+    app.include_router(tracking.mlflow_router)
+    app.include_router(routes.health_router)
+    app.add_middleware(_RequestId)
+    _add_error_handlers(app)
+    return app
+
+
+def _start(app: FastAPI, context: Context) -> None:
+    """What needs the service to answer already: adopted children, MLflow, unfinished runs."""
+
+    def on_change(name: str, what: str, end: Exit | None) -> None:
+        with context.change() as change:
+            change.event("child." + what, name, {"how": end.sentence if end else None})
+
+    context.children.on_change = on_change
+    context.children.adopt()
+    app.state.tracking.start()
+    app.state.clusters.resume()
+    app.state.deployments.resume()
+    app.state.pipelines.resume()
+    context.facts["started"] = True
+    while not context.facts.get("stopping"):
+        try:
+            app.state.projects.renew_tokens()
+            context.events.prune(time.time() - context.settings.event_days * 86400)
+        except (OperationalError, OSError):
+            log.exception("housekeeping failed; tried again later")
+        context.facts["wake"].wait(HOUSEKEEPING)
+
+
+def stop(app: FastAPI, *, keep_children: bool) -> None:
+    """End what the service drives; its children only when they are not kept for the next service."""
+    context: Context = app.state.context
+    app.state.pipelines.stop()
+    if keep_children:
+        context.children.detach()
+    else:
+        context.children.stop_all()
+
+
+def announce_stop(context: Context) -> None:
+    """End event streams, so that the server can end."""
+    context.facts["stopping"] = True
+    context.facts["wake"].set()
+    context.events.announce()
+
+
+def _problem(document: dict[str, Any], headers: dict[str, str] | None = None) -> JSONResponse:
+    return JSONResponse(document, document["status"], headers=headers, media_type=PROBLEM_JSON)
+
+
+def _add_error_handlers(app: FastAPI) -> None:
+    @app.exception_handler(Problem)
+    async def on_problem(_request: Request, problem: Problem) -> JSONResponse:
+        headers = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "2"}}.get(problem.status)
+        return _problem(problem.to_dict(), headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def on_invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        place = [str(part) for part in first["loc"]]
+        if first["type"] == "json_invalid":
+            detail = f"The body is not JSON: {first['ctx']['error']} at character {place[-1]}."
+            return _problem(
+                {"type": "about:blank", "title": "Not JSON", "status": 400, "detail": detail, "field": "body"}
+            )
+        detail = f"{'.'.join(place)}: {first['msg']}."
+        document = {"type": "about:blank", "title": "Invalid input", "status": 422, "detail": detail}
+        return _problem(document | {"field": ".".join(place[1:]) or place[0]})
+
+    @app.exception_handler(HTTPException)
+    async def on_http(_request: Request, error: HTTPException) -> JSONResponse:
+        document = {"type": "about:blank", "title": str(error.detail), "status": error.status_code}
+        return _problem(document | {"detail": str(error.detail)}, dict(error.headers or {}))
+
+    @app.exception_handler(OSError)
+    async def on_os_error(request: Request, error: OSError) -> JSONResponse:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return _problem(_full(request).to_dict())
+        return _unexpected(request, error)
+
+    @app.exception_handler(OperationalError)
+    async def on_database(request: Request, error: OperationalError) -> JSONResponse:
+        if "disk is full" in str(error):
+            return _problem(_full(request).to_dict())
+        return _unexpected(request, error)
+
+    @app.exception_handler(Exception)
+    async def on_unexpected(request: Request, error: Exception) -> JSONResponse:
+        return _unexpected(request, error)
+
+
+def _full(request: Request) -> StorageFull:
+    home = request.app.state.context.site.home
+    return StorageFull(f"There is no space left on the disk that holds {home}.", hint="Free some space and try again.")
+
+
+def _unexpected(request: Request, error: Exception) -> JSONResponse:
+    log.error("unexpected fault", exc_info=error, extra={"path": request.url.path})
+    detail = f"An unexpected fault, recorded in the service's log as request {request_id.get()}."
+    document = {"type": "about:blank", "title": "Something went wrong", "status": 500, "detail": detail}
+    return _problem(document | {"hint": "himalia logs service"})
+
+
+class _RequestId:
+    """Gives each request an id (the caller's, when it sent a decent one) that log lines and the reply carry."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        sent = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
+        chosen = sent if 0 < len(sent) <= 64 and sent.replace("-", "").isalnum() else secrets.token_hex(8)
+        token = request_id.set(chosen)
+
+        async def tagged(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (b"x-request-id", chosen.encode())]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, tagged)
+        finally:
+            request_id.reset(token)
+
+

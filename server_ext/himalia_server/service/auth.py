@@ -1,0 +1,166 @@
+"""Who calls, and whether they may. Every route but /health asks here first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import Depends, Request
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+from starlette.requests import HTTPConnection
+
+from ..store import Member, Project, User
+from ..team import PROJECT_ACTIONS, SITE_ACTIONS, Role, SiteRole, ceiling, may, weakest
+from . import tokens
+from .journal import audit
+from .problems import Forbidden, NotFound, Unauthenticated
+
+if TYPE_CHECKING:
+    from .context import Context
+
+
+@dataclass(frozen=True)
+class Principal:
+    """A caller: a person, or a kernel or stage that acts for one within a project."""
+
+    user: str
+    purpose: str
+    site_role: SiteRole | None
+    token_id: str
+    project_id: str | None
+    limit: Role | None
+    run_id: str | None
+    stage: str | None
+
+
+def bearer(connection: HTTPConnection) -> str | None:
+    """The bearer token of a request or WebSocket; None when there is none."""
+    scheme, _, text = connection.headers.get("authorization", "").partition(" ")
+    return text.strip() or None if scheme.lower() == "bearer" else None
+
+
+def identify(context: Context, token: str | None) -> Principal | None:
+    """The caller behind a token; None when it is absent or not valid."""
+    if token is None:
+        return None
+    with context.database.read() as session:
+        row = tokens.find(session, token)
+        if row is None:
+            return None
+        user = session.get(User, row.user)
+        if user is None:
+            return None
+        # site roles belong to persons; code that acts for one never has them
+        site_role = SiteRole(user.site_role) if user.site_role and row.purpose == "user" else None
+        limit = Role(row.role) if row.role else None
+        return Principal(row.user, row.purpose, site_role, row.id, row.project_id, limit, row.run_id, row.stage)
+
+
+def _authenticate(request: Request) -> Principal:
+    context: Context = request.app.state.context
+    principal = identify(context, bearer(request))
+    if principal is None:
+        with context.database.write() as session:
+            detail = {"method": request.method}
+            path = request.url.path[:200]
+            audit(session, actor="?", purpose="none", action="sign-in", subject=path, outcome="denied", detail=detail)
+        raise Unauthenticated(
+            "This needs a valid token, in the header 'Authorization: Bearer …'.",
+            hint="The himalia command and JupyterLab add it by themselves; `himalia status` shows whether they can.",
+        )
+    return principal
+
+
+Caller = Annotated[Principal, Depends(_authenticate)]
+"""A route's parameter of this type demands a valid token."""
+
+
+def role_in(session: Session, principal: Principal, project: Project) -> Role | None:
+    """The caller's effective role in *project*; None when they may not know that it exists."""
+    if principal.project_id is not None and principal.project_id != project.id:
+        return None
+    member = session.get(Member, (project.id, principal.user))
+    if member is None:
+        # an auditor reads everything
+        return Role.VIEWER if principal.site_role == SiteRole.AUDITOR else None
+    return ceiling(Role(member.role), principal.limit)
+
+
+def visible_projects(context: Context, principal: Principal) -> dict[str, Role]:
+    """Ids of the projects that the caller may see, with the caller's role in each."""
+    with context.database.read() as session:
+        roles = {project.id: role_in(session, principal, project) for project in session.scalars(select(Project))}
+    return {project_id: role for project_id, role in roles.items() if role is not None}
+
+
+def authorize(
+    context: Context,
+    principal: Principal,
+    slug: str,
+    action: str,
+    subject: str | None = None,
+    *,
+    persons_only: bool = False,
+) -> Project:
+    """The project *slug*, when the caller may do *action* in it. A denial is audited.
+
+    `persons_only` refuses the tokens of kernels and stages, whatever their role.
+
+    Raises:
+        NotFound: there is no such project, or the caller may not know of it.
+        Forbidden: the caller may see it but not do this.
+    """
+    if action not in PROJECT_ACTIONS:
+        raise KeyError(f"unknown action {action!r}")
+    with context.database.read() as session:
+        project = session.scalar(select(Project).where(Project.slug == slug))
+        role = role_in(session, principal, project) if project is not None else None
+    if project is None or role is None:
+        deny(context, principal, action, slug, subject)
+        raise NotFound(f"There is no project {slug!r} that you can see.", hint="`himalia project list` shows yours.")
+    if persons_only and principal.purpose != "user":
+        deny(context, principal, action, slug, subject)
+        raise Forbidden(f"{action} is for persons; the token in use belongs to a {principal.purpose}.")
+    if not may(role, action):
+        deny(context, principal, action, slug, subject)
+        raise Forbidden(
+            f"{action} in {slug} needs the role {weakest(action)} or more; yours here is {role}.",
+            hint="Ask an owner of the project."
+            if principal.limit is None
+            else "Code in a kernel or stage is limited on purpose: use JupyterLab or the himalia command.",
+        )
+    return project
+
+
+def authorize_site(context: Context, principal: Principal, action: str) -> None:
+    """Refuse unless the caller's site role allows *action*.
+
+    Raises:
+        Forbidden: it does not.
+    """
+    if principal.site_role not in SITE_ACTIONS[action]:
+        deny(context, principal, action, None, None)
+        raise Forbidden(f"{action} is for {' and '.join(sorted(SITE_ACTIONS[action]))} of the site.")
+
+
+def deny(
+    context: Context,
+    principal: Principal,
+    action: str,
+    project: str | None,
+    subject: str | None,
+    detail: dict[str, Any] | None = None,
+) -> None:
+    """Write a denial into the audit log."""
+    with context.database.write() as session:
+        audit(
+            session,
+            actor=principal.user,
+            purpose=principal.purpose,
+            action=action,
+            project=project,
+            subject=subject,
+            outcome="denied",
+            detail=detail,
+        )

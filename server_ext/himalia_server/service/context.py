@@ -1,0 +1,61 @@
+"""What every room needs, in one place; made once at the service's start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from ..store import Database, Project
+from .auth import Principal
+from .children import Children
+from .journal import Events, audit
+from .site import Settings, Site
+
+
+@dataclass
+class Change:
+    """A transaction that says what it changed."""
+
+    session: Session
+    context: Context
+    principal: Principal | None
+
+    def event(self, topic: str, subject: str | None, data: dict[str, Any], project: Project | None = None) -> None:
+        """Publish after the commit."""
+        self.context.events.add(self.session, topic, subject, data, project)
+
+    def audit(self, action: str, project: Project | None, subject: str | None, **detail: Any) -> None:
+        """Record who did it."""
+        audit(
+            self.session,
+            actor=self.principal.user if self.principal else "himalia",
+            purpose=self.principal.purpose if self.principal else "service",
+            action=action,
+            project=project.slug if project else None,
+            subject=subject,
+            detail=detail,
+        )
+
+
+@dataclass
+class Context:
+    """The site, its store, its events and its children. Thread-safe as its parts are."""
+
+    site: Site
+    settings: Settings
+    database: Database
+    events: Events
+    children: Children
+    base_url: str = ""
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @contextmanager
+    def change(self, principal: Principal | None = None) -> Iterator[Change]:
+        """One committed change, its audit rows and its events, in this order: commit, then publish."""
+        with self.database.write() as session:
+            yield Change(session, self, principal)
+        self.events.announce()

@@ -1,0 +1,206 @@
+"""Find, start and stop a site's service. Light to import: the standard library only."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import secrets
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from himalia import __version__
+
+from ..locking import LockTimeout, exclusive
+from .identity import ProcessIdentity
+from .site import Site
+
+START_SECONDS = 60.0
+STOP_SECONDS = 60.0
+
+
+class ServiceError(RuntimeError):
+    """The service could not be started, stopped or used; the text says what to do."""
+
+
+class ServiceStopped(ServiceError):
+    """No service runs for this site."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A running service that proved to be this site's."""
+
+    address: str
+    version: str
+    identity: ProcessIdentity
+    site: Site
+
+    def token(self) -> str:
+        """The OS account's token, read anew."""
+        return self.site.user_token_file.read_text().strip()
+
+
+def find(site: Site) -> Found | None:
+    """The site's running service; None when there is none, or it does not answer yet."""
+    try:
+        state = json.loads(site.state_file.read_text())
+        identity = ProcessIdentity.from_dict(state)
+        address, version = str(state["address"]), str(state["version"])
+    except (OSError, ValueError, KeyError):
+        return None
+    if not identity.alive() or not _proves_itself(site, address):
+        return None
+    return Found(address, version, identity, site)
+
+
+def _proves_itself(site: Site, address: str) -> bool:
+    """Whether who listens there knows the site's secret; else a token sent there could reach a stranger."""
+    nonce = secrets.token_hex(16)
+    request = urllib.request.Request(f"{address}/health", headers={"X-Himalia-Challenge": nonce})
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(request, timeout=5) as reply:
+            proof = str(json.load(reply).get("proof", ""))
+    except (OSError, ValueError):
+        return False
+    wanted = hmac.new(site.secret.encode(), nonce.encode(), hashlib.sha256).hexdigest()
+    return hmac.compare_digest(proof, wanted)
+
+
+def ensure_running(site: Site) -> Found:
+    """The site's service, started when there is none, replaced when it is older than this Himalia.
+
+    Callers may be many at once: one starts it, the others wait for it.
+
+    Raises:
+        ServiceError: it cannot be started, or it is newer than this Himalia.
+    """
+    found = find(site)
+    if found is None or found.version != __version__:
+        try:
+            with exclusive(site.home / "start.lock", timeout=START_SECONDS + STOP_SECONDS):
+                found = find(site)
+                if found is not None and found.version != __version__:
+                    _replace_older(found)
+                    found = None
+                if found is None:
+                    found = _start(site)
+        except LockTimeout as error:
+            raise ServiceError(f"Another process is starting the service and does not come to an end: {error}") from error
+    return found
+
+
+def _replace_older(found: Found) -> None:
+    from packaging.version import Version
+
+    if Version(found.version) > Version(__version__):
+        raise ServiceError(
+            f"The running service is Himalia {found.version}, this is {__version__}: an older one does not replace a "
+            "newer. Upgrade this environment (pip install -U himalia), or stop the service with its own "
+            "'himalia down' first."
+        )
+    stop(found, keep_children=True)
+
+
+def _start(site: Site) -> Found:
+    site.prepare()
+    output = site.home / "logs" / "service.out"
+    descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "himalia_server.service"],
+            stdin=subprocess.DEVNULL,
+            stdout=descriptor,
+            stderr=descriptor,
+            cwd="/",
+            env=os.environ | {"HIMALIA_HOME": str(site.home)},
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise ServiceError(f"The service could not be started: {error}.") from error
+    finally:
+        os.close(descriptor)
+    deadline = time.monotonic() + START_SECONDS
+    while (found := find(site)) is None:
+        if process.poll() is not None:
+            raise ServiceError(_why(output, process.returncode))
+        if time.monotonic() > deadline:
+            process.kill()
+            raise ServiceError(f"The service did not answer within {START_SECONDS:g} s. See {output} and himalia doctor.")
+        time.sleep(0.02)
+    return found
+
+
+def _why(output: Path, code: int) -> str:
+    lines = [line for line in output.read_text(errors="replace").splitlines() if line.strip()]
+    last = lines[-1].removeprefix("himalia: ") if lines else f"exit code {code}"
+    return last if code == 78 else f"The service could not be started: {last}. See {output}."
+
+
+def stop(found: Found, *, keep_children: bool = False) -> None:
+    """Stop the service and wait for its end.
+
+    Raises:
+        ServiceError: it does not end.
+    """
+    try:
+        call(found, "POST", "/api/v1/service/stop", {"keep_children": keep_children})
+    except urllib.error.HTTPError as error:
+        raise ServiceError(f"The service refused to stop: {error.read().decode(errors='replace')}") from error
+    except OSError as error:
+        if found.identity.alive():
+            raise ServiceError(f"The service does not answer: {error}.") from error
+    deadline = time.monotonic() + STOP_SECONDS
+    while found.identity.alive():
+        if time.monotonic() > deadline:
+            raise ServiceError(f"The service (pid {found.identity.pid}) does not end; see himalia logs service.")
+        time.sleep(0.02)
+
+
+def call(found: Found, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+    """One request with the OS account's token; the decoded JSON reply.
+
+    Raises:
+        urllib.error.HTTPError: the service refused. OSError: it does not answer.
+    """
+    data = json.dumps(body).encode() if body is not None else None
+    headers = {"Authorization": f"Bearer {found.token()}", "Content-Type": "application/json"}
+    request = urllib.request.Request(found.address + path, data=data, headers=headers, method=method)
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(request, timeout=30) as reply:
+        content = reply.read()
+    return json.loads(content) if content else None
+
+
+def look() -> dict[str, Any]:
+    """A quick look for the Jupyter extension: {"state": "running" | "starting" | "stopped", "version", "site"}."""
+    if not Site.exists():
+        return {"state": "stopped", "version": __version__, "site": None}
+    site = Site.open()
+    found = find(site)
+    if found is not None:
+        return {"state": "running", "version": found.version, "site": site.id}
+    lock = site.home / "start.lock"
+    try:
+        if lock.exists():
+            with exclusive(lock, timeout=0):
+                state = "stopped"
+        else:
+            state = "stopped"
+    except LockTimeout:
+        state = "starting"
+    return {"state": state, "version": __version__, "site": site.id}
+
+
+def ensure() -> dict[str, Any]:
+    """Start the service when there is none; the same facts as `look`."""
+    found = ensure_running(Site.open())
+    return {"state": "running", "version": found.version, "site": found.site.id}

@@ -1,0 +1,191 @@
+"""A site: one installation's folder, its identity and its settings."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import stat
+import sys
+import tempfile
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+class SiteError(RuntimeError):
+    """The site's folder or settings cannot be used; the text says what to do."""
+
+
+def default_home() -> Path:
+    """Where the site lives: `$HIMALIA_HOME`, else the user's data folder."""
+    chosen = os.environ.get("HIMALIA_HOME")
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "himalia"
+    data = os.environ.get("XDG_DATA_HOME")
+    return (Path(data) if data else Path.home() / ".local" / "share") / "himalia"
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace *path* atomically with *text*, readable by its owner only (0600)."""
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def private_folder(path: Path) -> Path:
+    """Make *path* a folder of ours that nobody else can enter (0700).
+
+    Raises:
+        SiteError: it belongs to somebody else.
+    """
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    status = path.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
+        raise SiteError(f"{path} is not a folder of this user. Remove it, or set HIMALIA_HOME to another folder.")
+    if status.st_mode & 0o077:
+        path.chmod(0o700)
+    return path
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`settings.toml` of a site. Ports are TCP ports on 127.0.0.1; 0 means any free one, kept from then on."""
+
+    service_port: int = 0
+    gateway_port: int = 0
+    log_megabytes: int = 10
+    event_days: int = 7
+
+
+@dataclass(frozen=True)
+class Site:
+    """Paths and identity of one site; cheap to make, holds no open file."""
+
+    home: Path
+    id: str
+    secret: str
+
+    @classmethod
+    def open(cls, home: Path | None = None) -> Site:
+        """The site at *home* (made when there is none).
+
+        Raises:
+            SiteError: the folder cannot be made or read.
+        """
+        folder = home or default_home()
+        try:
+            private_folder(folder)
+            identity = folder / "site.json"
+            if not identity.exists():
+                fresh = {"id": secrets.token_hex(4), "secret": secrets.token_hex(32)}
+                _create_once(identity, json.dumps(fresh))
+            data = json.loads(identity.read_text())
+            site = cls(folder, str(data["id"]), str(data["secret"]))
+        except (OSError, ValueError, KeyError) as error:
+            raise SiteError(
+                f"The site folder {folder} cannot be used: {error}. Check its permissions and free space, or set "
+                "HIMALIA_HOME to another folder."
+            ) from error
+        return site
+
+    @classmethod
+    def exists(cls, home: Path | None = None) -> bool:
+        """Whether a site was made at *home* already."""
+        return ((home or default_home()) / "site.json").exists()
+
+    def prepare(self) -> None:
+        """Make the folders of the site."""
+        for name in ("logs", "tokens", "children", "content", "models", "runs", "clusters", "backups"):
+            private_folder(self.home / name)
+        private_folder(self.runtime)
+
+    @property
+    def runtime(self) -> Path:
+        """A private folder with a short path, for unix sockets (a path of theirs may have about 100 bytes)."""
+        base = os.environ.get("XDG_RUNTIME_DIR")
+        if base and Path(base).is_dir() and len(base) < 40:
+            return Path(base) / f"himalia-{self.id}"
+        return Path(tempfile.gettempdir()) / f"himalia-{os.getuid()}-{self.id}"
+
+    @property
+    def database(self) -> Path:
+        """The site's SQLite database."""
+        return self.home / "himalia.db"
+
+    @property
+    def tracking_database(self) -> Path:
+        """MLflow's own SQLite database."""
+        return self.home / "mlflow.db"
+
+    @property
+    def state_file(self) -> Path:
+        """Where the running service says who and where it is (0600)."""
+        return self.home / "service.json"
+
+    @property
+    def user_token_file(self) -> Path:
+        """The token of the OS account that owns the site (0600)."""
+        return self.home / "tokens" / "user"
+
+    def log(self, name: str) -> Path:
+        """The log file of a child or of the service."""
+        return self.home / "logs" / f"{name}.log"
+
+    def settings(self) -> Settings:
+        """Read `settings.toml`; absent means defaults.
+
+        Raises:
+            SiteError: it does not parse, or holds an unknown key or a bad value.
+        """
+        path = self.home / "settings.toml"
+        if not path.exists():
+            return Settings()
+        try:
+            data = tomllib.loads(path.read_text())
+        except (OSError, tomllib.TOMLDecodeError) as error:
+            raise SiteError(f"{path} cannot be read: {error}.") from error
+        known = {("service", "port"): "service_port", ("gateway", "port"): "gateway_port"}
+        known |= {("logs", "megabytes"): "log_megabytes", ("events", "days"): "event_days"}
+        values: dict[str, int] = {}
+        for section, entries in data.items():
+            for key, value in (entries if isinstance(entries, dict) else {"": entries}).items():
+                name = known.get((section, key))
+                if name is None:
+                    allowed = ", ".join(f"[{s}] {k}" for s, k in known)
+                    raise SiteError(f"{path}: unknown setting [{section}] {key}. Known: {allowed}.")
+                if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= 65535:
+                    raise SiteError(f"{path}: [{section}] {key} must be a whole number from 0 to 65535.")
+                values[name] = value
+        return Settings(**values)
+
+    def remembered(self) -> dict[str, Any]:
+        """Small facts kept from one start to the next (ports in use)."""
+        path = self.home / "remembered.json"
+        return dict(json.loads(path.read_text())) if path.exists() else {}
+
+    def remember(self, **facts: Any) -> None:
+        """Keep small facts for the next start."""
+        write_private(self.home / "remembered.json", json.dumps(self.remembered() | facts))
+
+
+def _create_once(path: Path, text: str) -> None:
+    """Create *path* with *text* unless another process was first; never seen half written."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    write_private(temporary, text)
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        pass  # another process made the site at the same moment: its identity is the site's
+    finally:
+        temporary.unlink()

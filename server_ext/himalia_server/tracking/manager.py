@@ -1,0 +1,274 @@
+"""MLflow as a child of the service, one workspace a project."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from ..service.auth import Principal
+from ..service.children import ChildSpec
+from ..service.context import Context
+from ..service.problems import Invalid, NotFound, Unavailable, nearest
+from ..store import Project
+from .client import MlflowClient
+from .errors import DatabaseError, MlflowError, MlflowUnavailable
+from .models import ModelVersionView, ModelView
+from .server import mlflow_command, mlflow_environment, prepare_database
+
+log = logging.getLogger(__name__)
+CHILD = "mlflow"
+NICE = 10
+"""MLflow starts in the background of a lab that somebody wants to use."""
+
+
+class TrackingUnavailable(RuntimeError):
+    """MLflow does not answer."""
+
+
+class Tracking:
+    """The logic of the room."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.socket = context.site.runtime / "mlflow.sock"
+        self._workspaces: set[str] = set()
+        self._experiments: dict[str, str] = {}
+        self._lock = threading.Lock()
+        self._answers = False
+        self.failure: str | None = None
+
+    def start(self) -> None:
+        """Start MLflow in the background, unless it was adopted."""
+        threading.Thread(target=self._start, name="mlflow-start", daemon=True).start()
+
+    def _start(self) -> None:
+        try:
+            if not self.context.children.alive(CHILD):
+                site = self.context.site
+                prepare_database(site.tracking_database, site.home / "backups" / "mlflow-template")
+                self.context.children.start(self._spec())
+            while not self.wait(5):
+                if self.context.children.get(CHILD) is None:
+                    return
+        except (OSError, RuntimeError, DatabaseError) as error:
+            self.failure = str(error)
+            log.exception("MLflow could not be started")
+            self._tell("failed", str(error))
+            return
+        self._tell("running", None)
+
+    def _spec(self) -> ChildSpec:
+        site = self.context.site
+        kept = {key: os.environ[key] for key in ("PATH", "HOME", "LANG", "TMPDIR") if key in os.environ}
+        return ChildSpec(
+            name=CHILD,
+            argv=mlflow_command(sys.executable, self.socket),
+            env=kept | mlflow_environment(site.tracking_database, site.home / "mlflow-artifacts"),
+            cwd=str(site.home),
+            keep=True,
+            nice=NICE,
+        )
+
+    def wait(self, timeout: float) -> bool:
+        """Whether MLflow answers, waiting at most *timeout* seconds for it."""
+        deadline = time.monotonic() + timeout
+        client = MlflowClient(self.socket, "")
+        while True:
+            try:
+                client.health()
+            except (MlflowUnavailable, MlflowError):
+                self._answers = False
+            else:
+                self._answers = True
+                return True
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.1)
+
+    def client(self, project: Project) -> MlflowClient:
+        """A client in the project's workspace, which is made when it is missing.
+
+        Raises:
+            TrackingUnavailable: MLflow does not answer.
+        """
+        client = MlflowClient(self.socket, project.slug)
+        with self._lock:
+            if project.slug not in self._workspaces:
+                try:
+                    client.ensure_workspace(project.slug)
+                except MlflowUnavailable as error:
+                    raise TrackingUnavailable(str(error)) from error
+                self._workspaces.add(project.slug)
+        return client
+
+    def ready(self, project: Project) -> None:
+        """Make sure that the project's workspace exists before something is forwarded to it.
+
+        Raises:
+            TrackingUnavailable: MLflow does not answer (yet).
+        """
+        if project.slug not in self._workspaces:
+            self.client(project)
+
+    def delete(self, project: Project) -> None:
+        """Forget a project's experiments and models (it is being deleted)."""
+        try:
+            self.client(project).delete_workspace(project.slug)
+        except (TrackingUnavailable, MlflowUnavailable) as error:
+            raise Unavailable(
+                "MLflow does not answer, so the project's runs and models cannot be removed now.",
+                hint="Try again in a few seconds.",
+            ) from error
+        except MlflowError as error:
+            if error.code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+        with self._lock:
+            self._workspaces.discard(project.slug)
+            self._experiments.pop(project.slug, None)
+
+    def start_stage_run(self, project: Project, run_id: str, stage: str) -> str:
+        """An MLflow run for a stage; returns its id.
+
+        Raises:
+            TrackingUnavailable: MLflow does not answer.
+        """
+        tags = {"himalia.run": run_id, "himalia.stage": stage, "mlflow.source.type": "NOTEBOOK"}
+        try:
+            client = self.client(project)
+            experiment = self._experiments.get(project.slug) or client.get_or_create_experiment(project.slug)
+            self._experiments[project.slug] = experiment
+            return client.create_run(experiment, stage, tags)
+        except MlflowUnavailable as error:
+            raise TrackingUnavailable(str(error)) from error
+
+    def end_stage_run(
+        self, project: Project, tracking_run: str, params: dict[str, Any], status: str, notebook: Path | None
+    ) -> None:
+        """Record parameters, status and the executed notebook of a stage.
+
+        Raises:
+            TrackingUnavailable: MLflow does not answer, or refuses.
+        """
+        try:
+            client = self.client(project)
+            client.log_params(tracking_run, {key: str(value) for key, value in params.items()})
+            client.set_tag(tracking_run, "himalia.status", status)
+            if notebook is not None:
+                client.log_artifact_file(tracking_run, "notebook", notebook)
+            ended = {"succeeded": "FINISHED", "cancelled": "KILLED"}.get(status, "FAILED")
+            client.end_run(tracking_run, ended)
+        except (MlflowUnavailable, MlflowError) as error:
+            raise TrackingUnavailable(str(error)) from error
+
+    def models(self, project: Project) -> list[ModelView]:
+        """Registered models with their versions and aliases, newest version first."""
+        with _problems():
+            return [_model_view(model) for model in self._client_or_503(project).list_models()]
+
+    def set_alias(
+        self, principal: Principal, project: Project, name: str, alias: str, version: str
+    ) -> ModelView:
+        """Point an alias to a version.
+
+        Raises:
+            NotFound: there is no such model or version.
+        """
+        known = {model.name: model for model in self.models(project)}
+        if name not in known:
+            raise NotFound(
+                f"There is no model {name!r} in {project.slug}.", hint=nearest(name, known), field="name"
+            )
+        versions = [entry.version for entry in known[name].versions]
+        if version not in versions:
+            raise NotFound(
+                f"The model {name!r} has no version {version}.",
+                hint=nearest(version, versions),
+                field="version",
+            )
+        with _problems():
+            self._client_or_503(project).set_alias(name, alias, version)
+        with self.context.change(principal) as change:
+            change.audit("model.alias", project, name, alias=alias, version=version)
+            change.event("model.alias", name, {"alias": alias, "version": version}, project)
+        return next(model for model in self.models(project) if model.name == name)
+
+    def resolve(self, project: Project, uri: str) -> tuple[str, str]:
+        """Name and version behind `models:/name@alias` or `models:/name/3`.
+
+        Raises:
+            Invalid: it is neither. NotFound: there is no such model, alias or version.
+        """
+        path = uri.removeprefix("models:/")
+        name, at, alias = path.partition("@")
+        if path == uri or (not at and path.count("/") != 1):
+            raise Invalid(
+                f"{uri!r} names no model.",
+                hint="Write models:/NAME@ALIAS or models:/NAME/VERSION.",
+                field="model",
+            )
+        if not at:
+            name, _, version = path.partition("/")
+        known = {model.name: model for model in self.models(project)}
+        if name not in known:
+            raise NotFound(
+                f"There is no model {name!r} in {project.slug}.", hint=nearest(name, known), field="model"
+            )
+        for entry in known[name].versions:
+            if (at and alias in entry.aliases) or (not at and entry.version == version):
+                return name, entry.version
+        aliases = [a for entry in known[name].versions for a in entry.aliases]
+        missing = (alias, aliases) if at else (version, [entry.version for entry in known[name].versions])
+        what = "alias" if at else "version"
+        raise NotFound(
+            f"The model {name!r} has no {what} {missing[0]!r}.",
+            hint=nearest(missing[0], missing[1]),
+            field="model",
+        )
+
+    def download(self, project: Project, name: str, version: str, target: Path) -> None:
+        """Fetch the files of a model version into *target*."""
+        with _problems():
+            self._client_or_503(project).download_model(name, version, target)
+
+    def _client_or_503(self, project: Project) -> MlflowClient:
+        try:
+            return self.client(project)
+        except TrackingUnavailable as error:
+            raise Unavailable("MLflow is starting.", hint="Try again in a few seconds.") from error
+
+    def _tell(self, state: str, error: str | None) -> None:
+        with self.context.change() as change:
+            change.event("tracking.state", CHILD, {"state": state, "error": error})
+
+
+class _problems:  # noqa: N801 - reads as a statement: with _problems()
+    """Turns MLflow's errors into ours."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, MlflowUnavailable):
+            raise Unavailable("MLflow does not answer.", hint="Try again in a few seconds.") from error
+        if isinstance(error, MlflowError):
+            raise Invalid(f"MLflow refused: {error}") from error
+
+
+def _model_view(model: dict[str, Any]) -> ModelView:
+    by_version: dict[str, list[str]] = {}
+    for alias, version in model["aliases"].items():
+        by_version.setdefault(str(version), []).append(alias)
+    versions = [
+        ModelVersionView(
+            version=str(entry["version"]),
+            aliases=sorted(by_version.get(str(entry["version"]), [])),
+            run_id=entry.get("run_id"),
+        )
+        for entry in model["versions"]
+    ]
+    return ModelView(name=model["name"], versions=sorted(versions, key=lambda entry: -int(entry.version)))

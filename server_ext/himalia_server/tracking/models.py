@@ -1,0 +1,41 @@
+"""What crosses the wire about models and tracking."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class ModelVersionView(BaseModel):
+    """A version in MLflow's registry."""
+
+    version: str
+    aliases: list[str]
+    run_id: str | None
+
+
+class ModelView(BaseModel):
+    """A registered model."""
+
+    name: str
+    versions: list[ModelVersionView]
+
+
+class ModelList(BaseModel):
+    """Registered models of a project."""
+
+    items: list[ModelView]
+
+
+class AliasSet(BaseModel):
+    """Which version the alias points to from now on."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"version": "3"}]})
+    version: Annotated[str, Field(pattern=r"^[0-9]{1,9}$")]
+
+
+class TrackingStatus(BaseModel):
+    """Whether MLflow answers."""
+
+    state: Literal["starting", "running"]

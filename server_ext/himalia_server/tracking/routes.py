@@ -1,0 +1,87 @@
+"""REST of the room, and the door to MLflow."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi.responses import JSONResponse, RedirectResponse
+
+from ..service.auth import Caller, authorize, deny, role_in
+from ..team import Role
+from .manager import Tracking, TrackingUnavailable
+from .models import AliasSet, ModelList, ModelView, TrackingStatus
+
+router = APIRouter(tags=["models"])
+mlflow_router = APIRouter(include_in_schema=False)
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+
+
+def _manager(request: Request) -> Tracking:
+    return request.app.state.tracking  # type: ignore[no-any-return]
+
+
+Manager = Annotated[Tracking, Depends(_manager)]
+
+
+@router.get("/projects/{slug}/models")
+def list_models(slug: str, caller: Caller, manager: Manager) -> ModelList:
+    """Registered models of the project."""
+    return ModelList(items=manager.models(authorize(manager.context, caller, slug, "model.read")))
+
+
+@router.put("/projects/{slug}/models/{name}/aliases/{alias}")
+def set_alias(
+    slug: str,
+    name: str,
+    alias: Annotated[str, Path(pattern=r"^[a-z][a-z0-9_-]{0,62}$")],
+    body: AliasSet,
+    caller: Caller,
+    manager: Manager,
+) -> ModelView:
+    """Point an alias (champion, challenger, …) to a version."""
+    project = authorize(manager.context, caller, slug, "model.alias", name)
+    return manager.set_alias(caller, project, name, alias, body.version)
+
+
+@router.get("/projects/{slug}/tracking")
+def tracking_status(slug: str, caller: Caller, manager: Manager) -> TrackingStatus:
+    """Whether MLflow answers."""
+    authorize(manager.context, caller, slug, "tracking.read")
+    return TrackingStatus(state="running" if manager.wait(0) else "starting")
+
+
+@mlflow_router.get("/mlflow/{slug}")
+def mlflow_root(slug: str, caller: Caller, manager: Manager) -> RedirectResponse:
+    """MLflow's pages use relative addresses, which need the slash."""
+    authorize(manager.context, caller, slug, "tracking.read")
+    return RedirectResponse(f"{slug}/", status_code=307)
+
+
+@mlflow_router.api_route("/mlflow/{slug}/{path:path}", methods=METHODS)
+async def mlflow(slug: str, path: str, request: Request, caller: Caller, manager: Manager) -> Response:
+    """MLflow itself, for what the caller's role allows; its workspace is forced."""
+    context = manager.context
+
+    def enter() -> str:
+        project = authorize(context, caller, slug, "tracking.read")
+        with context.database.read() as session:
+            role = role_in(session, caller, project)
+        manager.ready(project)
+        return role or Role.VIEWER
+
+    try:
+        role = await asyncio.to_thread(enter)
+    except TrackingUnavailable:
+        text = "MLflow is starting. Try again in a few seconds."
+        document = {"error_code": "TEMPORARILY_UNAVAILABLE", "message": text}
+        return JSONResponse(document, status_code=503, headers={"Retry-After": "1"})
+    denied: list[tuple[str, str, str]] = []
+    response: Response = await request.app.state.mlflow_proxy.forward(
+        request, slug, role, path, on_denied=lambda *what: denied.append(what)
+    )
+    for method, where, reason in denied:
+        detail = {"method": method, "reason": reason}
+        await asyncio.to_thread(deny, context, caller, "tracking", slug, where[:200], detail)
+    return response
