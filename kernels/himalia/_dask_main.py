@@ -80,7 +80,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
         "--http", required=True, help="unix socket of the HTTP server (dashboard, metrics, health)"
     )
     parser.add_argument("--layer", help="folder of the kernel layer, appended to sys.path")
-    parser.add_argument("--nice", type=int, default=0, help="added to the process's niceness")
+    parser.add_argument("--nice", type=int, default=0, help="added to the niceness after the start")
     own, rest = (argv[: argv.index("--")], argv[argv.index("--") + 1 :]) if "--" in argv else (argv, [])
     options = parser.parse_args(own)
     options.dask = rest
@@ -106,8 +106,6 @@ def main(argv: list[str] | None = None) -> None:
     options = parse(sys.argv[1:] if argv is None else argv)
     die_with_parent(options.parent)
     prepare_path(options.layer)
-    if options.nice:
-        os.nice(options.nice)
     for stream in (sys.stdout, sys.stderr):  # a log file: lines of several processes must not be torn
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     if importlib.util.find_spec("distributed") is None:
@@ -116,7 +114,7 @@ def main(argv: list[str] | None = None) -> None:
             "Add 'distributed' to the project's requirements and lock it again.\n"
         )
         sys.exit(EXIT_NO_DISTRIBUTED)
-    load_preload().configure(options.role, options.http)
+    load_preload().configure(options.role, options.http, options.nice)
     dask_command(options.role).main(args=options.dask, prog_name=f"dask {options.role}")
 
 

@@ -11,8 +11,12 @@ imported when somebody first opens the dashboard, not when the scheduler starts.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
 import importlib.util
+import os
+import sys
+from pathlib import Path
 from typing import Any
 
 _PRELOAD = "himalia.dask_preload"
@@ -20,8 +24,16 @@ _MISSING_BOKEH = "distributed.http.scheduler.missing_bokeh"
 _PROXY = "distributed.http.proxy"
 
 
-def configure(role: str, http_socket: str) -> None:
-    """Prepare this process for *role* (``scheduler`` or ``worker``) with its HTTP server on *http_socket*."""
+_niceness = 0
+
+
+def configure(role: str, http_socket: str, niceness: int) -> None:
+    """Prepare this process for *role* (``scheduler`` or ``worker``) with its HTTP server on *http_socket*.
+
+    *niceness* is added once it has started: a start among busy processes must not wait for them.
+    """
+    global _niceness
+    _niceness = niceness
     import dask
     import distributed  # noqa: F401  (its defaults must be loaded before ours)
 
@@ -64,8 +76,22 @@ def _serve_http_on(path: str) -> None:
         self.http_application = RoutingApplication(routes)
         self.http_server = HTTPServer(self.http_application)
         self.http_server.add_socket(bind_unix_socket(path, mode=0o600))
+        # Clients read the port for their link to the dashboard (setting distributed.dashboard.link); none is 0.
+        self.http_server.address, self.http_server.port = "127.0.0.1", 0
+        self.services["dashboard"] = self.http_server
 
     ServerNode.start_http_server = start_http_server
+
+
+def _lower_priority(niceness: int) -> None:
+    """Add *niceness* to all threads of this process; on Linux each thread has its own, which new ones inherit."""
+    if sys.platform != "linux":
+        os.nice(niceness)
+        return
+    wanted = os.getpriority(os.PRIO_PROCESS, 0) + niceness
+    for thread in Path("/proc/self/task").iterdir():
+        with contextlib.suppress(ProcessLookupError):  # a thread that has just ended
+            os.setpriority(os.PRIO_PROCESS, int(thread.name), wanted)
 
 
 def _is_scheduler(server: Any) -> bool:
@@ -87,6 +113,7 @@ async def dask_setup(server: Any) -> None:
             "user of this host could run code in it. Remove the settings of 'distributed.comm' and of "
             "'distributed.*.protocol' from your Dask configuration."
         )
+    _lower_priority(_niceness)
     if _is_scheduler(server) and importlib.util.find_spec("bokeh") is not None:
         _add_dashboard_on_demand(server)
 
@@ -106,7 +133,7 @@ def _add_dashboard_on_demand(scheduler: Any) -> None:
                     application.applications.remove(placeholder)
             self.redirect(self.request.uri or "/")
 
-    placeholder = web.Application([(r"/|/status|/individual-[a-z0-9-]+|/[a-z0-9-]+", DashboardOnDemand)])
+    placeholder = web.Application([(r"/[a-z0-9-]*", DashboardOnDemand)])
     application.add_application(placeholder)
 
 

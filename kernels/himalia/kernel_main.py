@@ -69,6 +69,13 @@ def start_kernel() -> None:
     class ProjectKernelApp(IPKernelApp):  # type: ignore[misc]
         """An IPython kernel that loads Himalia's extension beside those that the user configured."""
 
+        def init_iopub(self, context: object) -> None:
+            if self.transport == "ipc":
+                from himalia._output_pipe import use_unix_socket
+
+                use_unix_socket(self.ip)
+            super().init_iopub(context)
+
         def init_extensions(self) -> None:
             super().init_extensions()
             try:

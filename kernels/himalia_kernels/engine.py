@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from himalia_kernels.execution import HimaliaEngine
+    from himalia_kernels._execution import HimaliaEngine
 
 __all__ = ["HimaliaEngine"]
 
@@ -20,6 +20,6 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import papermill.engines  # noqa: F401 (complete before the class is made)
 
-    from himalia_kernels.execution import HimaliaEngine
+    from himalia_kernels._execution import HimaliaEngine
 
     return HimaliaEngine

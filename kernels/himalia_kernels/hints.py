@@ -27,8 +27,9 @@ def for_cell(spec: StageSpec, error_name: str, error: str) -> str | None:
         found = QUOTED.search(error)
         name = found["path"] if found else "it"
         return (
-            f"If {name} is a package, add it to the project's requirements; if it is a module of the project, see "
-            "that git does not ignore it, or name it in `include` under `[snapshot]` in himalia.toml."
+            f"If {name} is a package, add it to the project's requirements; if it is a module of the "
+            "project, see that git does not ignore it, or name it in `include` under `[snapshot]` in "
+            "himalia.toml."
         )
     return None
 

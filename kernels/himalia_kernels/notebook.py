@@ -1,7 +1,5 @@
 """The notebook that a stage leaves: labels of its cells, their states, and how it is saved."""
 
-# mypy: disable-error-code="misc,has-type"
-
 from __future__ import annotations
 
 import os
@@ -11,8 +9,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from papermill.engines import NotebookExecutionManager
 
 HEADING = re.compile(r"^#{1,6}\s+(.+?)\s*#*$")
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
@@ -101,16 +97,3 @@ def save(notebook: Any, path: Path) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-
-
-class ExecutionManager(NotebookExecutionManager):
-    """papermill's keeper of the notebook, which saves a local file in one step."""
-
-    def save(self, **kwargs: Any) -> None:
-        """Save the notebook as it is."""
-        self.nb = kwargs.get("nb") or self.nb
-        if self.output_path and "://" not in self.output_path:
-            save(self.nb, Path(self.output_path))
-            self.last_save_time = self.now()
-        else:
-            super().save()

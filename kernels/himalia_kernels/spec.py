@@ -70,9 +70,9 @@ class Outcome:
     """How a stage ended.
 
     ``cell`` is the code cell where it ended, counted from 1 over the code cells with content of the executed
-    notebook, as are ``cells`` and ``cells_run`` (those that ended well); ``cell_index`` is its place among all
-    cells, from 0. ``signal`` is the name of the signal that ended the kernel, ``exit_status`` its exit status otherwise; ``oom`` says
-    whether the system killed it for memory. Times are ISO 8601 in UTC.
+    notebook; ``cells`` counts them, ``cells_run`` those that ended well. ``cell_index`` is its place among
+    all cells, from 0. ``signal`` is the name of the signal that ended the kernel, ``exit_status`` its exit
+    status otherwise; ``oom`` says whether the system killed it for memory. Times are ISO 8601 in UTC.
     """
 
     status: Status

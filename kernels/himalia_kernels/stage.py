@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from himalia_kernels import hints
+from himalia_kernels.endings import CellFailed, KernelDied, StageStopped
+from himalia_kernels.notebook import Tally, plain, save, stamp_unreached
 from himalia_kernels.parameters import NotebookUnreadableError, check_parameters
 from himalia_kernels.processes import adopt_orphans, end_descendants
 from himalia_kernels.progress import ProgressReporter
@@ -68,7 +70,12 @@ def main(arguments: list[str] | None = None) -> int:
     watchdog = Watchdog(spec.timeout_s)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: watchdog.stop("cancelled"))
-    outcome = run_stage(spec, watchdog, started_at)
+    try:
+        outcome = run_stage(spec, watchdog, started_at)
+    except BaseException as error:
+        log.exception("the stage's runner failed")
+        message = f"The stage's runner failed: {error}"
+        outcome = Outcome("failed", started_at, _now(), error_name=type(error).__name__, error=message)
     write_outcome(spec.outcome, outcome)
     return EXIT_STATUS[outcome.status]
 
@@ -84,7 +91,7 @@ def _refuse(path: Path, document: Any, started_at: str, error: Exception) -> int
 
 
 def run_stage(spec: StageSpec, watchdog: Watchdog, started_at: str | None = None) -> Outcome:
-    """Run the stage in this process and say how it ended; never raises."""
+    """Run the stage in this process and say how it ended."""
     outcome = Outcome("failed", started_at or _now())
     try:
         adopt_orphans()
@@ -124,7 +131,6 @@ def _execute(spec: StageSpec, watchdog: Watchdog, outcome: Outcome) -> None:
     from papermill.engines import papermill_engines
 
     from himalia_kernels.engine import HimaliaEngine
-    from himalia_kernels.notebook import Tally
 
     papermill_engines.register("himalia", HimaliaEngine)
     reporter = ProgressReporter(spec.progress_url, spec.token_file) if spec.progress_url else None
@@ -167,8 +173,6 @@ def _check_after(spec: StageSpec, outcome: Outcome) -> None:
 
 def _explain(spec: StageSpec, outcome: Outcome, error: BaseException) -> None:
     """Fill in how and why the stage ended."""
-    from himalia_kernels.execution import CellFailed, KernelDied, StageStopped
-
     outcome.status, outcome.error_name, outcome.error = "failed", type(error).__name__, str(error)
     if isinstance(error, StageError):
         outcome.error_name, outcome.hint = error.name, error.hint
@@ -188,8 +192,6 @@ def _explain(spec: StageSpec, outcome: Outcome, error: BaseException) -> None:
 
 
 def _tail(traceback: list[str]) -> str:
-    from himalia_kernels.notebook import plain
-
     lines = plain("\n".join(traceback)).splitlines()
     return "\n".join(lines[-TAIL_LINES:])[-TAIL_CHARACTERS:]
 
@@ -208,8 +210,6 @@ def _clean_up(spec: StageSpec, outcome: Outcome) -> None:
 def _keep_notebook(spec: StageSpec, outcome: Outcome) -> None:
     """See that there is a notebook and that it says how the stage ended."""
     import nbformat
-
-    from himalia_kernels.notebook import save, stamp_unreached
 
     source = spec.output if spec.output.exists() else spec.workdir / spec.notebook
     notebook = nbformat.read(source, as_version=4)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -106,6 +105,34 @@ def answers(server: Jupyter) -> bool:
         return False
 
 
+def test_an_authorizer_is_asked_for_each_verb_anew() -> None:
+    with jupyter(READERS_ONLY) as server, server.client() as client:
+        for _ in range(2):
+            assert client.get(STATUS).status_code == 200
+            refused = client.post(STATUS)
+            assert refused.status_code == 403
+            assert "may not write himalia" in refused.json()["message"]
+        assert not server.home.exists(), "a refused start must start nothing"
+
+
+def test_an_authorizer_can_refuse_everything() -> None:
+    with jupyter(NO_HIMALIA) as server, server.client() as client:
+        assert client.get(STATUS).status_code == 403
+        assert client.post(STATUS).status_code == 403
+
+
+def test_a_start_that_fails_says_why() -> None:
+    with jupyter() as server, server.client() as client:
+        server.home.mkdir(mode=0o700)
+        identity = server.home / "site.json"
+        identity.write_text("{")
+        answer = client.post(STATUS)
+        assert answer.status_code == 503
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert str(server.home) in answer.json()["detail"]
+        identity.unlink()
+
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[Jupyter]:
     """A Jupyter server on which everybody who is signed in may do everything, as by default."""
@@ -121,16 +148,13 @@ def test_the_extension_tells_and_starts(server: Jupyter) -> None:
 
         started = client.post(STATUS)
         assert (started.status_code, started.json()["state"]) == (200, "running"), started.text
-        assert started.json() == {
-            "state": "running",
-            "version": __version__,
-            "site": Site.open(server.home).id,
-        }
+        site = Site.open(server.home)
+        assert started.json() == {"state": "running", "version": __version__, "site": site.id}
         assert client.get(STATUS).json() == started.json()
 
-        first = lifecycle.find(Site.open(server.home))
+        first = lifecycle.find(site)
         assert client.post(STATUS).status_code == 200
-        again = lifecycle.find(Site.open(server.home))
+        again = lifecycle.find(site)
         assert first is not None
         assert again is not None
         assert again.identity == first.identity, "a second start must not start a second service"
@@ -169,29 +193,3 @@ def test_a_browser_needs_the_xsrf_token_to_start(server: Jupyter) -> None:
         assert client.post(STATUS).status_code == 403
         xsrf = {"X-XSRFToken": client.cookies["_xsrf"]}
         assert client.post(STATUS, headers=xsrf).status_code == 200
-
-
-def test_an_authorizer_is_asked_for_each_verb_anew() -> None:
-    with jupyter(READERS_ONLY) as server, server.client() as client:
-        for _ in range(2):
-            assert client.get(STATUS).status_code == 200
-            refused = client.post(STATUS)
-            assert refused.status_code == 403
-            assert "may not write himalia" in refused.json()["message"]
-        assert not server.home.exists(), "a refused start must start nothing"
-
-
-def test_an_authorizer_can_refuse_everything() -> None:
-    with jupyter(NO_HIMALIA) as server, server.client() as client:
-        assert client.get(STATUS).status_code == 403
-        assert client.post(STATUS).status_code == 403
-
-
-def test_a_start_that_fails_says_why(server: Jupyter, tmp_path: Path) -> None:
-    with jupyter() as server, server.client() as client:
-        server.home.mkdir(mode=0o700)
-        (server.home / "site.json").write_text(json.dumps("not a site"))
-        answer = client.post(STATUS)
-        assert answer.status_code == 503
-        assert answer.headers["content-type"] == "application/problem+json"
-        assert str(server.home) in answer.json()["detail"]

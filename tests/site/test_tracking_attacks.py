@@ -25,7 +25,7 @@ def lab() -> Iterator[Lab]:
 
 
 def _furnish(lab: Lab, project: str) -> dict[str, str]:
-    """An experiment, a run with a file, a logged model with a file, a registered model, a trace, a dataset."""
+    """A run with a file, a complete logged model with a file, a registered model and a trace."""
     word = SECRET if project == "beta" else "of-alpha"
 
     def ask(method: str, path: str, body: Any = None) -> Any:

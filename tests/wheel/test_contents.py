@@ -64,7 +64,7 @@ def test_it_has_every_module_notebook_and_migration(archive: zipfile.ZipFile, so
             "notebooks": Path("himalia_server/_notebooks"),
         }.items()
         for path in (source / folder).rglob("*")
-        if path.suffix in {".py", ".ipynb", ".toml", ".mako"} and ".ipynb_checkpoints" not in path.parts
+        if path.suffix in {".py", ".ipynb", ".toml", ".mako", ".md"} and ".ipynb_checkpoints" not in path.parts
     }
     assert any(name.startswith("himalia_server/_notebooks/") for name in expected)
     assert any("/migrations/versions/" in name for name in expected)

@@ -20,6 +20,7 @@ from ..service.site import private_folder, write_private
 
 log = logging.getLogger(__name__)
 CHILD = "gateway"
+APPLY_SECONDS = 5.0
 
 
 class GatewayProcess:
@@ -36,6 +37,7 @@ class GatewayProcess:
         self.port = context.settings.gateway_port or int(context.site.remembered().get("gateway_port", 0))
         self.state: dict[str, Any] = {}
         self._lock = threading.Lock()
+        self._told = threading.Condition()
         self._follower: threading.Thread | None = None
 
     @property
@@ -44,12 +46,16 @@ class GatewayProcess:
         return f"http://127.0.0.1:{self.port}"
 
     def apply(self, deployments: list[dict[str, Any]]) -> None:
-        """Make the gateway serve exactly these deployments; starts it when there is one."""
+        """Make the gateway serve exactly these deployments; starts it when there is one.
+
+        Returns when a running gateway has taken them over (at most `APPLY_SECONDS`), so that a new token works and a
+        revoked one does not.
+        """
         with self._lock:
             if not self.port:
                 self.port = free_port()
                 self.context.site.remember(gateway_port=self.port)
-            document = {
+            document: dict[str, Any] = {
                 "version": time.time_ns() // 1000,
                 "listen": {"host": "127.0.0.1", "port": self.port},
                 "deployments": deployments,
@@ -64,6 +70,8 @@ class GatewayProcess:
             if self._follower is None or not self._follower.is_alive():
                 self._follower = threading.Thread(target=self._follow, name="gateway-state", daemon=True)
                 self._follower.start()
+        with self._told:
+            self._told.wait_for(lambda: self.state.get("config_version", 0) >= document["version"], APPLY_SECONDS)
 
     def stop(self) -> None:
         """End the gateway."""
@@ -107,7 +115,9 @@ class GatewayProcess:
         while self.context.children.get(CHILD) is not None:
             for message in self._messages():
                 if "state" in message:
-                    self.state = message["state"]
+                    with self._told:
+                        self.state = message["state"]
+                        self._told.notify_all()
                     self.on_state(self.state)
             if self.state:
                 self.state = {}

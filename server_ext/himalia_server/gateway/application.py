@@ -98,7 +98,7 @@ class GatewayApplication:
 
 
 def _description(endpoint: Endpoint) -> dict[str, Any]:
-    """What a try-it form needs: the revision that gets most requests, its model, signature, an example row."""
+    """What a try-it form needs: the revision that gets most requests, its model, an example row."""
     revision, described = endpoint.main()
     described = described or {}
     return {

@@ -96,13 +96,11 @@ def _whole(kind: str) -> Callable[[Any], int]:
     def convert(value: Any) -> int:
         if value is None:
             raise _RefusedError("whole numbers cannot be missing; declare the column as double")
-        if isinstance(value, str) and "_" not in value:
-            number = int(value)
-        elif isinstance(value, float) and value == int(value):
-            number = int(value)
-        elif isinstance(value, int):
-            number = int(value)
-        else:
+        text = isinstance(value, str) and "_" not in value
+        if not (text or isinstance(value, (int, float))):
+            raise _RefusedError("not a whole number")
+        number = int(value)
+        if isinstance(value, float) and number != value:
             raise _RefusedError("not a whole number")
         if not low <= number <= high:
             raise _RefusedError(f"beyond {low} … {high}")
@@ -126,7 +124,9 @@ def _strings(name: str, values: Sequence[Any]) -> Column:
         return Column(list(values), ())
     for row, value in enumerate(values):
         if isinstance(value, (list, dict)):
-            raise InputError(f"Failed to convert column {name!r} to type string: row {row} holds {_short(value)}.")
+            raise InputError(
+                f"Failed to convert column {name!r} to type string: row {row} holds {_short(value)}."
+            )
     return Column(list(values), tuple(sorted(kind.__name__ for kind in kinds)))
 
 

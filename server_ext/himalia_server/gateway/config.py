@@ -230,16 +230,18 @@ class _Table:
 
     def integer(self, key: str, low: int, high: int) -> int:
         value = self._get(key, int, "a whole number")
-        return self._within(key, value, low, high)
+        self._check_range(key, value, low, high)
+        return value
 
     def number(self, key: str, low: float, high: float) -> float:
-        value = self._get(key, (int, float), "a number")  # type: ignore[arg-type]
-        return self._within(key, float(value), low, high)
+        whole = isinstance(self.data.get(key), int)
+        value = float(self._get(key, int, "a number")) if whole else self._get(key, float, "a number")
+        self._check_range(key, value, low, high)
+        return value
 
-    def _within(self, key: str, value: Any, low: float, high: float) -> Any:
+    def _check_range(self, key: str, value: float, low: float, high: float) -> None:
         if not math.isfinite(value) or not low <= value <= high:
             raise ConfigError(f"{self.at(key)}: {value} is not between {low} and {high}")
-        return value
 
     def environment(self, key: str) -> dict[str, str]:
         table = self._get(key, dict, "an object")

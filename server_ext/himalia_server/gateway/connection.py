@@ -23,7 +23,9 @@ LINGER_SECONDS = 2.0
 class Application(Protocol):
     """Decides about requests."""
 
-    limits: Limits
+    @property
+    def limits(self) -> Limits:
+        """The limits that are in force now."""
 
     def begin(self, exchange: Exchange) -> None:
         """Look at a request's head; set `Exchange.refused` to answer without its body."""
@@ -175,7 +177,9 @@ class Connection(asyncio.Protocol):
         if size > limit:
             self._last(exchange)
             exchange.body.clear()
-            exchange.fail(413, "BAD_REQUEST", f"The body is larger than {limit} bytes; send fewer rows a request.")
+            exchange.fail(
+                413, "BAD_REQUEST", f"The body is larger than {limit} bytes; send fewer rows a request."
+            )
 
     def _expect(self, exchange: Exchange) -> None:
         """Tell a client that waits for it to send the body."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 import signal
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -70,22 +69,24 @@ class Group:
             self.since = time.time()
 
 
+Split = list[tuple[Group, int]]
+"""The groups of a deployment and their weights in percent."""
+
+
 class Fleet:
     """All groups. Call `tick` after every change and when `next_time` has come."""
 
-    def __init__(self, run_dir: Path, log: Log, started: Callable[[ReplicaProcess], None]) -> None:
-        """*started* is told of each new process, so that its reports are read."""
+    def __init__(self, run_dir: Path, log: Log) -> None:
         self.config: Config | None = None
         self.sequence = 0
         self.dirty = True
         self._run_dir = run_dir
         self._log = log
-        self._started = started
         self._group_numbers = itertools.count(1)
         self._replica_numbers = itertools.count(1)
         self._groups: list[Group] = []
-        self._target: dict[str, list[Group]] = {}
-        self._serving: dict[str, list[Group]] = {}
+        self._target: dict[str, Split] = {}
+        self._serving: dict[str, Split] = {}
         self._leaving: list[Replica] = []
         self._used: tuple[int, set[str]] = (-1, set())
 
@@ -98,10 +99,10 @@ class Fleet:
         """Take over a configuration that was checked. Groups that failed for good get another chance."""
         self.config = config
         self._target = {
-            name: [self._group(name, revision) for revision in deployment.revisions]
+            name: [(self._group(name, revision), revision.weight) for revision in deployment.revisions]
             for name, deployment in config.deployments.items()
         }
-        for group in itertools.chain.from_iterable(self._target.values()):
+        for group, _ in itertools.chain.from_iterable(self._target.values()):
             if group.final:
                 group.final, group.failures, group.next_start = False, 0, 0.0
                 group.turn("starting")
@@ -111,8 +112,7 @@ class Fleet:
     def _group(self, deployment: str, revision: Revision) -> Group:
         """Find the group that runs this revision as it is configured, or make one."""
         wanted = (revision.id, revision.fingerprint)
-        current = self._target.get(deployment, []) + self._serving.get(deployment, [])
-        for group in current:
+        for group, _ in self._target.get(deployment, []) + self._serving.get(deployment, []):
             if (group.revision.id, group.revision.fingerprint) == wanted:
                 group.revision = revision
                 return group
@@ -123,7 +123,7 @@ class Fleet:
     def tick(self, now: float) -> None:
         """Start, stop and switch what is due."""
         self._switch()
-        wanted = set(itertools.chain(*self._target.values(), *self._serving.values()))
+        wanted = {group for group, _ in itertools.chain(*self._target.values(), *self._serving.values())}
         for group in list(self._groups):
             if group in wanted:
                 self._fill(group, now)
@@ -137,9 +137,9 @@ class Fleet:
         """Move the traffic of each deployment to its new groups once all of them are ready."""
         for name, target in self._target.items():
             serving = self._serving[name]
-            hopeless = all(group.final and not group.ready for group in serving)
-            if serving != target and (hopeless or all(group.ready for group in target)):
-                self._log.info("traffic moves", deployment=name, revisions=[g.revision.id for g in target])
+            hopeless = all(group.final and not group.ready for group, _ in serving)
+            if serving != target and (hopeless or all(group.ready for group, _ in target)):
+                self._log.info("traffic moves", deployment=name, revisions=[g.revision.id for g, _ in target])
                 self._serving[name] = target
                 self._change()
 
@@ -176,11 +176,9 @@ class Fleet:
         group.replicas.append(Replica(process, now))
         if not group.ready:
             group.turn("starting")
-        self._started(process)
         self._change()
 
-    def reported(self, number: str, message: dict[str, Any], now: float) -> None:
-        """A replica has reported its state."""
+    def _reported(self, number: str, message: dict[str, Any], now: float) -> None:
         for group, replica in self._running():
             if replica.process.number == number:
                 if message["state"] == "ready":
@@ -209,14 +207,15 @@ class Fleet:
         for group, replica in self._running():
             code = replica.process.poll()
             if code is not None:
-                self._drain_reports(replica, now)
+                self.read_reports(replica.process, now)
                 group.replicas.remove(replica)
                 replica.process.clean()
                 self._ended(group, replica, code, now)
 
-    def _drain_reports(self, replica: Replica, now: float) -> None:
-        for message in replica.process.reports():
-            self.reported(replica.process.number, message, now)
+    def read_reports(self, process: ReplicaProcess, now: float) -> None:
+        """Take what a replica has reported on its pipe."""
+        for message in process.reports():
+            self._reported(process.number, message, now)
 
     def _ended(self, group: Group, replica: Replica, code: int, now: float) -> None:
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
@@ -292,10 +291,10 @@ class Fleet:
                 times += [r.started + limit for r in group.replicas if r.ready_at is None and r.why is None]
         return max(0.0, min(times) - now) if times else None
 
-    def process(self, number: str) -> ReplicaProcess | None:
-        """The process of a replica, by its number."""
-        every = itertools.chain((replica for _, replica in self._running()), self._leaving)
-        return next((item.process for item in every if item.process.number == number), None)
+    def status_fds(self) -> dict[int, ReplicaProcess]:
+        """The pipes on which replicas report."""
+        processes = [replica.process for _, replica in self._running()]
+        return {item.status_fd: item for item in processes if item.status_fd is not None}
 
     def _running(self) -> list[tuple[Group, Replica]]:
         return [(group, replica) for group in self._groups for replica in group.replicas]
@@ -311,16 +310,16 @@ class Fleet:
         for name, groups in self._serving.items():
             deployments[name] = {
                 "keys": [asdict(key) for key in self.config.deployments[name].keys],
-                "failed": all(group.final and not group.ready for group in groups),
+                "failed": all(group.final and not group.ready for group, _ in groups),
                 "revisions": [
                     {
                         "group": group.id,
                         "id": group.revision.id,
-                        "weight": group.revision.weight,
+                        "weight": weight,
                         "description": group.description,
                         "replicas": {item.process.number: item.process.socket for item in group.ready},
                     }
-                    for group in groups
+                    for group, weight in groups
                 ],
             }
         return {"sequence": self.sequence, "limits": asdict(self.config.limits), "deployments": deployments}
@@ -330,8 +329,8 @@ class Fleet:
         deployments: dict[str, Any] = {}
         for name, target in self._target.items():
             serving = self._serving[name]
-            revisions = {group.revision.id: _group_state(group) for group in [*serving, *target]}
-            deployments[name] = {"revisions": revisions, "serving": [g.revision.id for g in serving]}
+            revisions = {group.revision.id: _group_state(group) for group, _ in [*serving, *target]}
+            deployments[name] = {"revisions": revisions, "serving": [g.revision.id for g, _ in serving]}
         return deployments
 
 

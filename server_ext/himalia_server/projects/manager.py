@@ -171,8 +171,12 @@ class Projects:
             "HIMALIA_TOKEN_FILE": str(token_file),
             "HIMALIA_PROJECT": project.slug,
             "MLFLOW_TRACKING_URI": f"{url}/mlflow/{project.slug}",
+            "MLFLOW_TRACKING_AUTH": "himalia",
             "MLFLOW_EXPERIMENT_NAME": project.slug,
             "MLFLOW_DISABLE_TELEMETRY": "true",
+            # lines that would make each executed notebook different
+            "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+            "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
         }
         return env | ({"HIMALIA_CLUSTER": cluster} if cluster else {})
 

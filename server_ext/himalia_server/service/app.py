@@ -129,8 +129,13 @@ def _problem(document: dict[str, Any], headers: dict[str, str] | None = None) ->
 
 def _add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(Problem)
-    async def on_problem(_request: Request, problem: Problem) -> JSONResponse:
+    async def on_problem(request: Request, problem: Problem) -> JSONResponse:
         headers = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "2"}}.get(problem.status)
+        if request.url.path.startswith("/mlflow/"):
+            # MLflow's clients show `message` and know these codes
+            code = {401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "RESOURCE_DOES_NOT_EXIST"}
+            document = {"error_code": code.get(problem.status, "INTERNAL_ERROR"), "message": problem.detail}
+            return JSONResponse(document, problem.status, headers=headers)
         return _problem(problem.to_dict(), headers)
 
     @app.exception_handler(RequestValidationError)
@@ -155,17 +160,13 @@ def _add_error_handlers(app: FastAPI) -> None:
     async def on_os_error(request: Request, error: OSError) -> JSONResponse:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             return _problem(_full(request).to_dict())
-        return _unexpected(request, error)
+        raise error
 
     @app.exception_handler(OperationalError)
     async def on_database(request: Request, error: OperationalError) -> JSONResponse:
         if "disk is full" in str(error):
             return _problem(_full(request).to_dict())
-        return _unexpected(request, error)
-
-    @app.exception_handler(Exception)
-    async def on_unexpected(request: Request, error: Exception) -> JSONResponse:
-        return _unexpected(request, error)
+        raise error
 
 
 def _full(request: Request) -> StorageFull:
@@ -173,15 +174,18 @@ def _full(request: Request) -> StorageFull:
     return StorageFull(f"There is no space left on the disk that holds {home}.", hint="Free some space and try again.")
 
 
-def _unexpected(request: Request, error: Exception) -> JSONResponse:
-    log.error("unexpected fault", exc_info=error, extra={"path": request.url.path})
+def _unexpected(path: str, error: Exception) -> JSONResponse:
+    log.error("unexpected fault", exc_info=error, extra={"path": path})
     detail = f"An unexpected fault, recorded in the service's log as request {request_id.get()}."
     document = {"type": "about:blank", "title": "Something went wrong", "status": 500, "detail": detail}
     return _problem(document | {"hint": "himalia logs service"})
 
 
 class _RequestId:
-    """Gives each request an id (the caller's, when it sent a decent one) that log lines and the reply carry."""
+    """Gives each request an id (the caller's, when it sent a decent one) that log lines and the reply carry.
+
+    A fault that nobody foresaw is answered here, as problem+json with that id.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -193,14 +197,21 @@ class _RequestId:
         sent = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
         chosen = sent if 0 < len(sent) <= 64 and sent.replace("-", "").isalnum() else secrets.token_hex(8)
         token = request_id.set(chosen)
+        started = False
 
         async def tagged(message: Message) -> None:
+            nonlocal started
             if message["type"] == "http.response.start":
+                started = True
                 message["headers"] = [*message["headers"], (b"x-request-id", chosen.encode())]
             await send(message)
 
         try:
             await self.app(scope, receive, tagged)
+        except Exception as error:
+            if started:
+                raise
+            await _unexpected(scope["path"], error)(scope, receive, tagged)
         finally:
             request_id.reset(token)
 

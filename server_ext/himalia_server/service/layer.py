@@ -13,7 +13,7 @@ from himalia import __version__
 
 from .site import private_folder
 
-ENTRY_POINTS = "[mlflow.request_header_provider]\nhimalia = himalia.mlflow_headers:HimaliaHeaderProvider\n"
+ENTRY_POINTS = "[mlflow.request_auth_provider]\nhimalia = himalia.mlflow_headers:HimaliaAuthProvider\n"
 METADATA = f"Metadata-Version: 2.1\nName: himalia\nVersion: {__version__}\n"
 
 

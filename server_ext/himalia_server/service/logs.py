@@ -6,11 +6,13 @@ import json
 import logging
 import logging.handlers
 import os
+import traceback
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+INNER_FRAMES = 8
 _PLAIN = set(vars(logging.makeLogRecord({})))
 
 
@@ -31,6 +33,10 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str)
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - the name is logging's
+        """The innermost frames; those of the web framework say nothing."""
+        return "".join(traceback.format_exception(*ei, limit=-INNER_FRAMES))
 
 
 class _PrivateHandler(logging.handlers.RotatingFileHandler):

@@ -68,12 +68,12 @@ def test_a_client_without_a_certificate_is_not(made: ClusterCertificates) -> Non
 
 def test_a_client_of_another_cluster_is_not(made: ClusterCertificates, tmp_path: Path) -> None:
     other = create_certificates(tmp_path / "other", "team-a", NOW)
-    with pytest.raises(ssl.SSLError, match="certificate verify failed: (unable to get|self-signed)"):
+    with pytest.raises(ssl.SSLError, match=r"certificate verify failed: (unable to get|self-signed)"):
         handshake(made, other, made.ca)
 
 
 def test_a_client_cannot_pose_as_a_scheduler(made: ClusterCertificates) -> None:
-    with pytest.raises(ssl.SSLError, match="unsuitable certificate purpose|unsupported certificate purpose"):
+    with pytest.raises(ssl.SSLError, match=r"unsuitable certificate purpose|unsupported certificate purpose"):
         handshake(made, made, made.ca, as_node=True)
 
 

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _ATTACH_SECONDS = 60.0
-_SAME_PORT_TRIES = 3
+_SAME_PORT_LAUNCHES = 3
+_SAME_PORT_PROBES = 20
+_PROBE_INTERVAL = 0.1
 _STOP_GRACE = 3.0
 
 
@@ -34,15 +36,27 @@ class LaunchError(Exception):
     """The scheduler did not come up."""
 
 
-def choose_port(previous: int | None) -> int:
-    """Return *previous* when nothing listens there, else a free port of the loopback interface."""
-    for port in (previous, 0) if previous is not None else (0,):
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            with contextlib.suppress(OSError):  # taken: try the next
-                probe.bind(("127.0.0.1", port))
-                return int(probe.getsockname()[1])
-    raise LaunchError("no free TCP port on 127.0.0.1")
+def free_port(port: int) -> int | None:
+    """Return *port* (0: any) of the loopback interface when a server can bind it, else None."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return None
+        return int(probe.getsockname()[1])
+
+
+async def choose_port(previous: int | None) -> int:
+    """Return *previous* when it gets free within 2 s (a connection may hold it a moment), else another."""
+    for _ in range(_SAME_PORT_PROBES if previous is not None else 0):
+        if previous is not None and free_port(previous) is not None:
+            return previous
+        await asyncio.sleep(_PROBE_INTERVAL)
+    port = free_port(0)
+    if port is None:
+        raise LaunchError("no free TCP port on 127.0.0.1; end programs that hold many")
+    return port
 
 
 class LocalBackend:
@@ -134,7 +148,7 @@ class LocalBackend:
 
     async def _launch(self, failures: int) -> None:
         """Start scheduler and workers at the same time, then attach to them."""
-        port = choose_port(self._last_port() if failures < _SAME_PORT_TRIES else None)
+        port = await choose_port(self._last_port() if failures < _SAME_PORT_LAUNCHES else None)
         self._address = f"tls://127.0.0.1:{port}"
         self._scheduler = DaskProcess(self._commands.scheduler(port))
         await self._scheduler.start()

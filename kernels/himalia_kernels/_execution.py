@@ -1,4 +1,7 @@
-"""Runs a notebook's cells in a kernel on unix sockets, and tells apart how it ends."""
+"""Runs a notebook's cells in a kernel on unix sockets, and tells apart how it ends.
+
+To be imported through :mod:`himalia_kernels.engine` only, for the reason said there.
+"""
 
 # mypy: disable-error-code="misc,has-type"
 
@@ -14,56 +17,29 @@ from typing import Any
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbclient.util import run_sync
 from papermill.clientwrap import PapermillNotebookClient
-from papermill.engines import NBClientEngine
-from papermill.exceptions import PapermillException, PapermillExecutionError
+from papermill.engines import NBClientEngine, NotebookExecutionManager
+from papermill.exceptions import PapermillExecutionError
 from papermill.log import logger
 
+from himalia_kernels.endings import CellFailed, KernelDied, StageStopped, status_of
 from himalia_kernels.notebook import (
-    ExecutionManager,
     Tally,
     error_output,
     label,
     runs,
+    save,
     stamp,
     stamp_unreached,
 )
-from himalia_kernels.processes import OomCounter, end_session, signal_name
-from himalia_kernels.spec import Oom
-from himalia_kernels.watchdog import Reason, Watchdog
+from himalia_kernels.processes import OomCounter, end_session
+from himalia_kernels.watchdog import Watchdog
 
 Progress = Callable[[int, int, str | None], None]
 SOCKET_PATH_LIMIT = 100  # the kernel's limit is 108 bytes on Linux, 104 on macOS
 
 
-class CellFailed(PapermillExecutionError):
-    """A cell raised."""
-
-
-class KernelDied(PapermillException):
-    """The kernel's process ended while it was needed."""
-
-    def __init__(self, returncode: int | None, oom: Oom) -> None:
-        self.returncode = returncode
-        self.signal = signal_name(returncode)
-        self.oom = oom
-        super().__init__(self._sentence())
-
-    def _sentence(self) -> str:
-        if self.signal is not None:
-            return f"The kernel was ended by {self.signal}"
-        if self.returncode is not None:
-            return f"The kernel ended by itself with exit status {self.returncode}"
-        return "The kernel is gone"
-
-
-class StageStopped(PapermillException):
-    """The time limit was reached, or the stage was cancelled."""
-
-    def __init__(self, reason: Reason) -> None:
-        self.reason = reason
-        super().__init__(
-            "The stage reached its time limit" if reason == "timed_out" else "The stage was cancelled"
-        )
+class PapermillCellFailed(CellFailed, PapermillExecutionError):  # noqa: N818
+    """A cell raised: the same for those who expect papermill's own exception."""
 
 
 class HimaliaEngine(NBClientEngine):
@@ -141,6 +117,19 @@ class HimaliaEngine(NBClientEngine):
             shutil.rmtree(folder, ignore_errors=True)
 
 
+class ExecutionManager(NotebookExecutionManager):
+    """papermill's keeper of the notebook, which saves a local file in one step."""
+
+    def save(self, **kwargs: Any) -> None:
+        """Save the notebook as it is."""
+        self.nb = kwargs.get("nb") or self.nb
+        if self.output_path and "://" not in self.output_path:
+            save(self.nb, Path(self.output_path))
+            self.last_save_time = self.now()
+        else:
+            super().save()
+
+
 class StageClient(PapermillNotebookClient):
     """A notebook client whose kernel listens on unix sockets, and which ends by this module's exceptions."""
 
@@ -184,13 +173,13 @@ class StageClient(PapermillNotebookClient):
                 self.set_widgets_metadata()
             status = "succeeded"
         except (CellFailed, KernelDied, StageStopped) as error:
-            status = _status(error)
+            status = status_of(error)
             raise
         except Exception as error:
             ending = self._ending(error)
             if ending is None or ending is error:
                 raise
-            status = _status(ending)
+            status = status_of(ending)
             raise ending from error
         finally:
             stamp_unreached(self.nb)
@@ -230,7 +219,7 @@ class StageClient(PapermillNotebookClient):
             self.tally.cells_run += runs(cell)
         else:
             self.nb_man.cell_exception(cell, cell_index=index, exception=ending)
-            stamp(cell, _status(ending))
+            stamp(cell, status_of(ending))
             if not isinstance(ending, CellFailed):
                 cell.outputs.append(error_output(type(ending).__name__, str(ending)))
         self.nb_man.cell_complete(cell, cell_index=index)
@@ -254,10 +243,10 @@ class StageClient(PapermillNotebookClient):
             return self._cell_failed(error, index)
         return error
 
-    def _cell_failed(self, error: CellExecutionError, index: int) -> CellFailed:
+    def _cell_failed(self, error: CellExecutionError, index: int) -> PapermillCellFailed:
         cell = self.nb.cells[index]
         shown = [output.traceback for output in cell.outputs if output.output_type == "error"]
-        return CellFailed(
+        return PapermillCellFailed(
             cell_index=index,
             exec_count=cell.execution_count,
             source=cell.source,
@@ -272,12 +261,6 @@ class StageClient(PapermillNotebookClient):
             self.nb.metadata["language_info"] = info["content"]["language_info"]
 
 
-def _status(error: Exception) -> str:
-    if isinstance(error, StageStopped):
-        return error.reason
-    return "kernel_died" if isinstance(error, KernelDied) else "failed"
-
-
 def socket_folder(runtime_dir: Path | None = None) -> Path:
     """A new folder for the kernel's sockets, closed to others, with a path short enough for them.
 
@@ -289,7 +272,7 @@ def socket_folder(runtime_dir: Path | None = None) -> Path:
         if not place or not os.access(place, os.W_OK | os.X_OK):
             continue
         folder = Path(tempfile.mkdtemp(prefix="hk-", dir=place))  # mode 0700
-        if len(os.fsencode(folder / "k-10")) <= SOCKET_PATH_LIMIT:
+        if len(os.fsencode(folder / "k-output")) <= SOCKET_PATH_LIMIT:
             return folder
         folder.rmdir()
     raise OSError("no folder for the kernel's sockets: set TMPDIR to a folder with a short path")

@@ -1,0 +1,122 @@
+"""The command line's way to the service: finds or starts it, asks, and goes on when it was killed in between."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+
+from ..service import lifecycle
+from ..service.lifecycle import Found, ServiceError
+from ..service.site import Site, SiteError
+from .output import Failure
+
+RECONNECTS = 5
+
+
+class Refused(Failure):
+    """The service answered with a problem."""
+
+    def __init__(self, status: int, problem: dict[str, Any]) -> None:
+        super().__init__(str(problem.get("detail") or problem.get("title")), problem.get("hint"))
+        self.status, self.problem = status, problem
+        self.exit_code = {401: 3, 403: 3, 404: 4, 409: 5, 422: 2, 400: 2}.get(status, 1)
+
+
+def open_site() -> Site:
+    """The site of this environment."""
+    try:
+        return Site.open()
+    except SiteError as error:
+        raise Failure(str(error)) from error
+
+
+def connect(*, start: bool = True) -> Api:
+    """The service's API; *start* starts it when there is none."""
+    site = open_site()
+    try:
+        found = lifecycle.ensure_running(site) if start else lifecycle.find(site)
+    except (ServiceError, SiteError, OSError) as error:
+        raise Failure(str(error)) from error
+    if found is None:
+        raise Failure("The service does not run.", "himalia up")
+    return Api(site, found)
+
+
+class Api:
+    """Requests with the OS account's token."""
+
+    def __init__(self, site: Site, found: Found) -> None:
+        self.site, self.found = site, found
+        self.http = httpx.Client(trust_env=False, timeout=httpx.Timeout(120, connect=5))
+
+    def get(self, path: str, **params: Any) -> Any:
+        """GET; decoded JSON."""
+        return self.request("GET", path, params=params or None)
+
+    def post(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        """POST; decoded JSON."""
+        return self.request("POST", path, json=body or {})
+
+    def request(self, method: str, path: str, **kwargs: Any) -> Any:
+        """One request. When the service was killed it is started again and asked once more.
+
+        Raises:
+            Refused: the service answered with a problem. Failure: it cannot be reached or started.
+        """
+        reply = self.send(method, path, **kwargs)
+        if reply.is_error:
+            try:
+                problem = reply.json()
+            except ValueError:
+                problem = {"detail": f"The service answered {reply.status_code}."}
+            raise Refused(reply.status_code, problem)
+        return reply.json() if reply.content else None
+
+    def send(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
+        """The reply as it came, whatever its status."""
+        for attempt in range(RECONNECTS):
+            try:
+                return self.http.request(method, self._url(path), headers=self._headers(), **kwargs)
+            except httpx.TransportError as error:
+                if attempt == RECONNECTS - 1:
+                    raise Failure(f"The service does not answer: {error}.", "himalia doctor") from error
+                self.reconnect()
+        raise AssertionError("unreachable")
+
+    def reconnect(self) -> None:
+        """Find the service again, or start it."""
+        time.sleep(0.2)
+        try:
+            self.found = lifecycle.ensure_running(self.site)
+        except (ServiceError, SiteError, OSError) as error:
+            raise Failure(str(error)) from error
+
+    def events(self, after: int) -> Iterator[dict[str, Any]]:
+        """Events from number *after* on, for ever, over restarts of the service."""
+        while True:
+            try:
+                with self.http.stream(
+                    "GET", self._url("/events"), headers=self._headers(), params={"after": after}, timeout=60
+                ) as reply:
+                    if reply.status_code != 200:
+                        reply.read()
+                        raise Refused(reply.status_code, reply.json())
+                    for line in reply.iter_lines():
+                        if line.startswith("data: ") and len(line) > len("data: {}"):
+                            event = json.loads(line[6:])
+                            after = event["seq"]
+                            yield event
+            except httpx.TransportError:
+                pass  # the service went away: it is started again, and the events go on where they were
+            yield {"topic": "reconnected", "data": {}, "seq": after, "subject": None}
+            self.reconnect()
+
+    def _url(self, path: str) -> str:
+        return f"{self.found.address}/api/v1{path}"
+
+    def _headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.found.token()}"}

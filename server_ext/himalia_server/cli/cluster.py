@@ -1,0 +1,74 @@
+"""`himalia cluster …`."""
+
+from __future__ import annotations
+
+import click
+
+from .api import connect
+from .output import print_json, size, table
+from .service import as_json
+
+in_project = click.option("--project", "-p", "slug", required=True, help="The project's name.")
+
+
+@click.group()
+def cluster() -> None:
+    """Dask clusters of a project."""
+
+
+@cluster.command("list")
+@in_project
+@as_json
+def list_clusters(slug: str, json_: bool) -> None:
+    """Clusters of a project."""
+    items = connect().get(f"/projects/{slug}/clusters")["items"]
+    if json_:
+        print_json(items)
+    elif not items:
+        click.echo(f"No cluster. Start one: himalia cluster start local --project {slug}")
+    else:
+        rows = [
+            (c["name"], c["state"], f"{c['workers']}/{c['wanted']}", c["threads"], size(c["memory_bytes"]), c["error"])
+            for c in items
+        ]
+        click.echo(table(rows, ("NAME", "STATE", "WORKERS", "THREADS", "MEMORY", "ERROR")))
+
+
+@cluster.command("start")
+@click.argument("name", default="local")
+@in_project
+@click.option("--workers", "-w", type=int, help="Default: one a core.")
+@click.option("--threads", "-t", type=int, default=1, show_default=True, help="Threads of a worker.")
+@click.option("--memory", "-m", help="Of a worker, for example 2GiB. Default: half the machine, divided.")
+@as_json
+def start(name: str, slug: str, workers: int | None, threads: int, memory: str | None, json_: bool) -> None:
+    """Start a cluster of processes on this machine."""
+    body = {"name": name, "workers": workers, "threads_per_worker": threads, "memory_limit": memory}
+    view = connect().post(f"/projects/{slug}/clusters", body)
+    if json_:
+        print_json(view)
+    else:
+        click.echo(f"The cluster {name} of {slug} is starting with {view['wanted']} workers.")
+
+
+@cluster.command("scale")
+@click.argument("name")
+@click.argument("workers", type=int)
+@in_project
+@as_json
+def scale(name: str, workers: int, slug: str, json_: bool) -> None:
+    """Change the number of workers."""
+    view = connect().request("PATCH", f"/projects/{slug}/clusters/{name}", json={"workers": workers})
+    if json_:
+        print_json(view)
+    else:
+        click.echo(f"The cluster {name} goes to {workers} workers.")
+
+
+@cluster.command("stop")
+@click.argument("name")
+@in_project
+def stop(name: str, slug: str) -> None:
+    """Stop a cluster; what it computes is lost."""
+    connect().request("DELETE", f"/projects/{slug}/clusters/{name}")
+    click.echo(f"The cluster {name} is stopped.")

@@ -1,0 +1,92 @@
+"""`himalia deployment …`."""
+
+from __future__ import annotations
+
+import click
+
+from .api import connect
+from .cluster import in_project
+from .output import ago, print_json, table
+from .service import as_json
+
+
+@click.group()
+def deployment() -> None:
+    """Endpoints that answer predictions."""
+
+
+@deployment.command("list")
+@in_project
+@as_json
+def list_deployments(slug: str, json_: bool) -> None:
+    """Endpoints of a project."""
+    items = connect().get(f"/projects/{slug}/deployments")["items"]
+    if json_:
+        print_json(items)
+    elif not items:
+        click.echo("No endpoint yet.")
+    else:
+        rows = [(d["name"], d["state"], f"{d['model_name']}/{d['model_version']}", d["url"], d["error"]) for d in items]
+        click.echo(table(rows, ("NAME", "STATE", "MODEL", "URL", "ERROR")))
+
+
+@deployment.command("create")
+@click.argument("name")
+@click.argument("model")
+@in_project
+@as_json
+def create(name: str, model: str, slug: str, json_: bool) -> None:
+    """Put MODEL (models:/NAME@ALIAS or models:/NAME/VERSION) behind the endpoint NAME."""
+    view = connect().post(f"/projects/{slug}/deployments", {"name": name, "model": model})
+    if json_:
+        print_json(view)
+    else:
+        click.echo(f"{view['model_name']}/{view['model_version']} is being deployed at {view['url']}.")
+
+
+@deployment.command("delete")
+@click.argument("name")
+@in_project
+def delete(name: str, slug: str) -> None:
+    """Take an endpoint down; its tokens end."""
+    connect().request("DELETE", f"/projects/{slug}/deployments/{name}")
+    click.echo(f"The endpoint {name} is gone.")
+
+
+@deployment.command("token")
+@click.argument("name")
+@click.option("--label", required=True, help="Whom it is for.")
+@click.option("--days", type=float, default=90, show_default=True, help="Valid so long.")
+@in_project
+@as_json
+def token(name: str, label: str, days: float, slug: str, json_: bool) -> None:
+    """Make a predict-only token. It is shown this once."""
+    made = connect().post(f"/projects/{slug}/deployments/{name}/tokens", {"label": label, "days": days})
+    if json_:
+        print_json(made)
+    else:
+        click.echo(made["token"])
+
+
+@deployment.command("tokens")
+@click.argument("name")
+@in_project
+@as_json
+def tokens(name: str, slug: str, json_: bool) -> None:
+    """Valid tokens of an endpoint, without their texts."""
+    items = connect().get(f"/projects/{slug}/deployments/{name}/tokens")["items"]
+    if json_:
+        print_json(items)
+    else:
+        rows = [(key["id"], key["label"], key["created_by"], ago(key["created_at"])) for key in items]
+        click.echo(table(rows, ("ID", "LABEL", "BY", "CREATED")))
+
+
+@deployment.command("revoke")
+@click.argument("name")
+@click.argument("token_id")
+@in_project
+def revoke(name: str, token_id: str, slug: str) -> None:
+    """End a token."""
+    connect().request("DELETE", f"/projects/{slug}/deployments/{name}/tokens/{token_id}")
+    click.echo("The token is void.")

@@ -1,0 +1,46 @@
+"""The command `himalia`."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+from himalia import __version__
+
+_COMMANDS = {
+    "up": ("service", "up"),
+    "down": ("service", "down"),
+    "status": ("service", "status"),
+    "logs": ("service", "logs"),
+    "doctor": ("doctor", "doctor"),
+    "demo": ("demo", "demo"),
+    "project": ("project", "project"),
+    "cluster": ("cluster", "cluster"),
+    "run": ("run", "run"),
+    "model": ("model", "model"),
+    "deployment": ("deployment", "deployment"),
+    "audit": ("audit", "audit"),
+}
+
+
+class _Lazy(click.Group):
+    """Imports a command's module when it is called, so that each starts quickly."""
+
+    def list_commands(self, _context: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, _context: click.Context, name: str) -> click.Command | None:
+        if name not in _COMMANDS:
+            return None
+        module, attribute = _COMMANDS[name]
+        command: click.Command = getattr(import_module(f"himalia_server.cli.{module}"), attribute)
+        return command
+
+
+@click.command(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="himalia")
+def main() -> None:
+    """Himalia: projects, clusters, pipelines, models and endpoints of a data-science team.
+
+    The site's folder is $HIMALIA_HOME (default: your data folder).
+    """

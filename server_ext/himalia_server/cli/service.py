@@ -1,0 +1,111 @@
+"""`himalia up | down | status | logs`."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from pathlib import Path
+
+import click
+
+from ..service import lifecycle
+from ..service.lifecycle import ServiceError
+from ..service.site import Site
+from .api import connect, open_site
+from .output import Failure, ago, print_json, table
+
+as_json = click.option("--json", "json_", is_flag=True, help="One JSON document on standard output.")
+
+
+@click.command()
+@as_json
+def up(json_: bool) -> None:
+    """Start the service, unless it runs."""
+    site = open_site()
+    before = lifecycle.find(site)
+    api = connect()
+    if json_:
+        print_json({"started": before is None, "address": api.found.address, "pid": api.found.identity.pid})
+    else:
+        what = "runs already" if before is not None else "is up"
+        click.echo(f"The service {what} at {api.found.address} (pid {api.found.identity.pid}).")
+
+
+@click.command()
+@as_json
+def down(json_: bool) -> None:
+    """Stop the service and everything that it started: runs, clusters, endpoints, MLflow."""
+    found = lifecycle.find(open_site()) if Site.exists() else None
+    if found is None:
+        if json_:
+            print_json({"stopped": False})
+        else:
+            click.echo("The service does not run.")
+        return
+    try:
+        lifecycle.stop(found)
+    except ServiceError as error:
+        raise Failure(str(error)) from error
+    if json_:
+        print_json({"stopped": True})
+    else:
+        click.echo("The service is down, and what it had started too.")
+
+
+@click.command()
+@as_json
+def status(json_: bool) -> None:
+    """What runs."""
+    if not Site.exists() or lifecycle.find(open_site()) is None:
+        if json_:
+            print_json({"running": False})
+        else:
+            click.echo("The service does not run. Start it with: himalia up")
+        raise SystemExit(3)
+    api = connect(start=False)
+    service = api.get("/service")
+    projects = api.get("/projects")["items"]
+    if json_:
+        print_json({"running": True, "address": api.found.address, **service, "projects": projects})
+        return
+    click.echo(
+        f"Himalia {service['version']}, site {service['site']} in {api.site.home}\n"
+        f"service  {api.found.address}, pid {service['pid']}, up since {ago(service['started_at'])}\n"
+        f"MLflow   {service['tracking']}"
+    )
+    if service["children"]:
+        rows = [(child["name"], child["pid"]) for child in service["children"]]
+        click.echo("\n" + table(rows, ("PROCESS", "PID")))
+    if projects:
+        rows = [(project["slug"], project["role"], project["path"]) for project in projects]
+        click.echo("\n" + table(rows, ("PROJECT", "ROLE", "FOLDER")))
+    else:
+        click.echo("\nNo project yet. Try: himalia demo")
+
+
+@click.command()
+@click.argument("name", default="service")
+@click.option("--lines", "-n", default=50, show_default=True, help="How many of the last lines.")
+@click.option("--follow", "-f", is_flag=True, help="Go on as the log grows.")
+def logs(name: str, lines: int, follow: bool) -> None:
+    """Show a log: of the service, or of a process that `himalia status` names (mlflow, gateway, …)."""
+    site = open_site()
+    path = site.log(name)
+    if path.parent != site.home / "logs" or not path.exists():
+        known = ", ".join(sorted(entry.stem for entry in path.parent.glob("*.log"))) or "none yet"
+        raise Failure(f"There is no log {name!r}.", f"Logs: {known}.", code=4)
+    with path.open(errors="replace") as file:
+        for line in deque(file, maxlen=lines):
+            click.echo(line, nl=False)
+        while follow:
+            line = file.readline()
+            if line:
+                click.echo(line, nl=False)
+            elif _rotated(path, file.tell()):
+                file.seek(0)
+            else:
+                time.sleep(0.3)
+
+
+def _rotated(path: Path, position: int) -> bool:
+    return path.exists() and path.stat().st_size < position

@@ -1,0 +1,155 @@
+"""The control socket: newline-delimited JSON for the service, in `RUN/control.sock` (0600).
+
+Clients send ``{"op": "reload"}`` or ``{"op": "state"}``. Each client gets ``{"state": …}`` when it connects,
+after each change, and when it asks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+MAX_LINE = 64 * 1024
+MAX_CLIENTS = 64
+
+
+class Client:
+    """One connected client. A slow one misses intermediate states, never the last one."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        connection.setblocking(False)
+        self.connection = connection
+        self._received = b""
+        self._sending = b""
+        self._next: bytes | None = None
+
+    @property
+    def wants_to_send(self) -> bool:
+        """Whether bytes are waiting until the client reads."""
+        return bool(self._sending)
+
+    def push(self, line: bytes) -> None:
+        """Send a line, instead of earlier ones that have not been begun."""
+        if self._sending:
+            self._next = line
+        else:
+            self._sending = line
+        self.send()
+
+    def send(self) -> None:
+        """Send what can be sent without waiting; OSError when the client has gone."""
+        while self._sending:
+            try:
+                count = self.connection.send(self._sending)
+            except BlockingIOError:
+                return
+            self._sending = self._sending[count:]
+            if not self._sending and self._next is not None:
+                self._sending, self._next = self._next, None
+
+    def receive(self) -> list[bytes] | None:
+        """Return whole lines; None when the client has gone or sends a line without end."""
+        try:
+            data = self.connection.recv(65536)
+        except BlockingIOError:
+            return []
+        if not data or len(self._received) > MAX_LINE:
+            return None
+        *lines, self._received = (self._received + data).split(b"\n")
+        return lines
+
+
+class ControlServer:
+    """The listener and its clients, driven by the parent's loop."""
+
+    def __init__(self, path: Path, state: Callable[[], dict[str, Any]], reload: Callable[[], None]) -> None:
+        """*state* gives what is pushed; *reload* reads the configuration again."""
+        self._path = path
+        self._state = state
+        self._reload = reload
+        self._clients: dict[int, Client] = {}
+        path.unlink(missing_ok=True)
+        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        before = os.umask(0o177)
+        try:
+            self.listener.bind(str(path))
+        finally:
+            os.umask(before)
+        self.listener.listen(16)
+        self.listener.setblocking(False)
+
+    def sources(self) -> list[tuple[int, bool]]:
+        """File descriptors to wait for, and whether also until they take more bytes."""
+        return [(fd, client.wants_to_send) for fd, client in self._clients.items()]
+
+    def accept(self) -> None:
+        """Take a new client and tell it the state."""
+        with contextlib.suppress(BlockingIOError, ConnectionError):
+            connection, _ = self.listener.accept()
+            if len(self._clients) >= MAX_CLIENTS:
+                connection.close()
+                return
+            client = self._clients[connection.fileno()] = Client(connection)
+            self._push(client, self._line())
+
+    def serve(self, fd: int) -> None:
+        """Read from and write to the client with this file descriptor."""
+        client = self._clients.get(fd)
+        if client is None:
+            return
+        try:
+            client.send()
+            lines = client.receive()
+        except OSError:
+            lines = None
+        if lines is None:
+            self._drop(client)
+            return
+        for line in lines:
+            self._obey(client, line)
+
+    def _obey(self, client: Client, line: bytes) -> None:
+        try:
+            message = json.loads(line)
+        except ValueError:
+            message = None
+        operation = message.get("op") if isinstance(message, dict) else None
+        if operation == "reload":
+            self._reload()
+        elif operation == "state":
+            self._push(client, self._line())
+        else:
+            self._push(
+                client, b'{"error": "unknown message; send {\\"op\\": \\"reload\\" or \\"state\\"}"}\n'
+            )
+
+    def push(self) -> None:
+        """Tell every client the state."""
+        line = self._line()
+        for client in list(self._clients.values()):
+            self._push(client, line)
+
+    def _line(self) -> bytes:
+        return json.dumps({"state": self._state()}).encode() + b"\n"
+
+    def _push(self, client: Client, line: bytes) -> None:
+        try:
+            client.push(line)
+        except OSError:
+            self._drop(client)
+
+    def _drop(self, client: Client) -> None:
+        self._clients.pop(client.connection.fileno(), None)
+        client.connection.close()
+
+    def close(self) -> None:
+        """Close everything and remove the socket."""
+        for client in list(self._clients.values()):
+            self._drop(client)
+        self.listener.close()
+        self._path.unlink(missing_ok=True)
