@@ -76,9 +76,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="_dask_main.py", description=__doc__)
     parser.add_argument("role", choices=["scheduler", "worker"])
     parser.add_argument("--parent", type=int, required=True, help="process id of the holder")
-    parser.add_argument(
-        "--http", required=True, help="unix socket of the HTTP server (dashboard, metrics, health)"
-    )
+    parser.add_argument("--http", required=True, help="unix socket of the HTTP server (dashboard, metrics, health)")
     parser.add_argument("--layer", help="folder of the kernel layer, appended to sys.path")
     parser.add_argument("--nice", type=int, default=0, help="added to the niceness after the start")
     own, rest = (argv[: argv.index("--")], argv[argv.index("--") + 1 :]) if "--" in argv else (argv, [])

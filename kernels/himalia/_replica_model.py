@@ -181,7 +181,7 @@ class ServedModel:
             return self._numpy.frombuffer(values, dtype=NUMPY_TYPES[kind])
         if kind == "datetime":
             times = self._pandas.to_datetime(values, format="ISO8601")
-            return times.to_numpy().astype("datetime64[ns]")
+            return times.as_unit("ns")  # raises for dates that nanoseconds cannot hold; numpy would wrap
         if kind == "binary":
             return [base64.decodebytes(value.encode()) for value in values]
         return values

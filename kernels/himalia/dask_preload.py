@@ -76,7 +76,7 @@ def _serve_http_on(path: str) -> None:
         self.http_application = RoutingApplication(routes)
         self.http_server = HTTPServer(self.http_application)
         self.http_server.add_socket(bind_unix_socket(path, mode=0o600))
-        # Clients read the port for their link to the dashboard (setting distributed.dashboard.link); none is 0.
+        # Clients read the port for their link to the dashboard (distributed.dashboard.link); 0: no TCP port.
         self.http_server.address, self.http_server.port = "127.0.0.1", 0
         self.services["dashboard"] = self.http_server
 
@@ -84,7 +84,7 @@ def _serve_http_on(path: str) -> None:
 
 
 def _lower_priority(niceness: int) -> None:
-    """Add *niceness* to all threads of this process; on Linux each thread has its own, which new ones inherit."""
+    """Add *niceness* to all threads of this process (on Linux each has its own, and new ones inherit it)."""
     if sys.platform != "linux":
         os.nice(niceness)
         return

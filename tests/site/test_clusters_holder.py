@@ -72,9 +72,7 @@ class RunningHolder:
         except ControlError:
             return None
 
-    def wait(
-        self, predicate: Callable[[ClusterState], object], what: str, timeout: float = 60
-    ) -> ClusterState:
+    def wait(self, predicate: Callable[[ClusterState], object], what: str, timeout: float = 60) -> ClusterState:
         def check() -> ClusterState | None:
             state = self.state()
             return state if state is not None and predicate(state) else None

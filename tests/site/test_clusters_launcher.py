@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -30,6 +32,32 @@ def test_a_process_whose_parent_is_gone_does_not_start() -> None:
     with short_dir() as folder:
         ended = launch(folder, os.getpid() + 1, "--port", "0")
     assert ended.returncode == 4
+
+
+def test_a_holder_refuses_a_folder_that_is_open_to_others() -> None:
+    with short_dir() as folder:
+        common = folder / "common"
+        common.mkdir()
+        common.chmod(0o755)
+        value = {
+            "name": "shared",
+            "project": "flights",
+            "profile": {"backend": "local"},
+            "python": sys.executable,
+            "folder": str(folder / "state"),
+            "socket": str(common / "control.sock"),
+            "workers": 0,
+            "threads_per_worker": 1,
+            "memory_limit": "512MiB",
+        }
+        spec = folder / "spec.json"
+        spec.touch(mode=0o600)
+        spec.write_text(json.dumps(value))
+        command = [sys.executable, "-m", "himalia_server.clusters.holder", "--spec", str(spec)]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert ended.returncode == 4
+        assert "open to others" in ended.stderr
+        assert stat.S_IMODE(common.stat().st_mode) == 0o755
 
 
 def test_the_launchers_folder_does_not_shadow_modules() -> None:

@@ -154,9 +154,7 @@ def test_no_secret_in_arguments_or_environment(secured: RunningHolder, state: Cl
     for process in children:
         environment = process.environ()
         assert not [name for name, text in environment.items() if SECRET in text or "PRIVATE KEY" in text]
-        assert [name for name in environment if name.startswith(("MLFLOW_", "HIMALIA_"))] == [
-            "MLFLOW_TRACKING_URI"
-        ]
+        assert [name for name in environment if name.startswith(("MLFLOW_", "HIMALIA_"))] == ["MLFLOW_TRACKING_URI"]
         assert environment["OMP_NUM_THREADS"] == "1"
 
 

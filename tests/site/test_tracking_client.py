@@ -253,10 +253,7 @@ def test_twenty_megabytes_stream_both_ways_in_little_memory(lab: Lab, tmp_path: 
     for number in range(3):
         MlflowClient().log_artifact(run, str(source), f"copy{number}")
         copy = MlflowClient().download_artifacts(run, f"copy{number}/big.bin", str(tmp_path))
-        assert (
-            hashlib.file_digest(Path(copy).open("rb"), "sha256").digest()
-            == hashlib.sha256(source.read_bytes()).digest()
-        )
+        assert digest(Path(copy)) == digest(source)
     grown = peak_memory(lab.proxy_pid) - before
     assert grown < TWENTY_MB / 2, f"the proxy's peak grew by {grown >> 20} MB while 20 MB files passed"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
@@ -15,15 +15,20 @@ from ..service.site import Site, SiteError
 from .output import Failure
 
 RECONNECTS = 5
+PATIENCE = 90.0
+"""Seconds to wait for a part that is starting."""
+EXIT_CODES = {400: 2, 422: 2, 401: 3, 403: 3, 404: 4, 409: 5}
+"""Exit code of the command by the status of the reply."""
 
 
 class Refused(Failure):
     """The service answered with a problem."""
 
     def __init__(self, status: int, problem: dict[str, Any]) -> None:
-        super().__init__(str(problem.get("detail") or problem.get("title")), problem.get("hint"))
+        super().__init__(
+            str(problem.get("detail") or problem.get("title")), problem.get("hint"), EXIT_CODES.get(status, 1)
+        )
         self.status, self.problem = status, problem
-        self.exit_code = {401: 3, 403: 3, 404: 4, 409: 5, 422: 2, 400: 2}.get(status, 1)
 
 
 def open_site() -> Site:
@@ -51,6 +56,7 @@ class Api:
 
     def __init__(self, site: Site, found: Found) -> None:
         self.site, self.found = site, found
+        self.on_wait: Callable[[str], None] = lambda _why: None
         self.http = httpx.Client(trust_env=False, timeout=httpx.Timeout(120, connect=5))
 
     def get(self, path: str, **params: Any) -> Any:
@@ -62,12 +68,16 @@ class Api:
         return self.request("POST", path, json=body or {})
 
     def request(self, method: str, path: str, **kwargs: Any) -> Any:
-        """One request. When the service was killed it is started again and asked once more.
+        """One request. When the service was killed it is started again and asked once more; while a part of it
+        is starting (503) it is asked again for up to `PATIENCE` seconds.
 
         Raises:
             Refused: the service answered with a problem. Failure: it cannot be reached or started.
         """
-        reply = self.send(method, path, **kwargs)
+        deadline = time.monotonic() + PATIENCE
+        while (reply := self.send(method, path, **kwargs)).status_code == 503 and time.monotonic() < deadline:
+            self.on_wait(str(reply.json().get("detail", "waiting")))
+            time.sleep(0.5)
         if reply.is_error:
             try:
                 problem = reply.json()

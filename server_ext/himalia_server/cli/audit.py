@@ -26,7 +26,16 @@ def list_rows(limit: int, json_: bool) -> None:
         print_json(items)
         return
     rows = [
-        (r["seq"], _when(r["at"]), r["actor"], r["purpose"], r["action"], r["outcome"], r["project"], r["subject"])
+        (
+            r["seq"],
+            _when(r["at"]),
+            r["actor"],
+            r["purpose"],
+            r["action"],
+            r["outcome"],
+            r["project"],
+            r["subject"],
+        )
         for r in items
     ]
     click.echo(table(rows, ("NO", "AT", "WHO", "AS", "ACTION", "OUTCOME", "PROJECT", "WHAT")))

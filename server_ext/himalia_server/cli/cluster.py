@@ -28,7 +28,14 @@ def list_clusters(slug: str, json_: bool) -> None:
         click.echo(f"No cluster. Start one: himalia cluster start local --project {slug}")
     else:
         rows = [
-            (c["name"], c["state"], f"{c['workers']}/{c['wanted']}", c["threads"], size(c["memory_bytes"]), c["error"])
+            (
+                c["name"],
+                c["state"],
+                f"{c['workers']}/{c['wanted']}",
+                c["threads"],
+                size(c["memory_bytes"]),
+                c["error"],
+            )
             for c in items
         ]
         click.echo(table(rows, ("NAME", "STATE", "WORKERS", "THREADS", "MEMORY", "ERROR")))

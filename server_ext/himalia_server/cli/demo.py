@@ -72,6 +72,7 @@ def _service(progress: Progress, made: Made) -> Api:
     before = lifecycle.find(open_site())
     made.service = before is None
     api = connect()
+    api.on_wait = progress.update
     made.facts |= {"site": str(api.site.home), "service": api.found.address}
     progress.done(f"{'started' if made.service else 'found'} at {api.found.address}")
     return api
@@ -261,15 +262,15 @@ def _show(api: Api, made: Made, exit_: bool) -> None:
     path, endpoint, run = facts["project"]["path"], facts["endpoint"], facts["run"]
     click.echo(
         f"""
-Done in {facts['seconds']:.0f} s. What exists now:
+Done in {facts["seconds"]:.0f} s. What exists now:
   project    {path}
              open it: jupyter lab {path}   (choose the kernel "{PROJECT}")
-  run        {run['id']}: himalia run show {run['id']} -p {PROJECT}
-             with figures: himalia run notebook {run['id']} evaluate -p {PROJECT}
-  model      {facts['model']['name']}@champion, version {facts['model']['version']}: himalia model list -p {PROJECT}
-  cluster    {CLUSTER}, {facts['cluster']['workers']} workers: himalia cluster list -p {PROJECT}
-  endpoint   {endpoint['url']}
-             its token: {endpoint['token_file']}
+  run        {run["id"]}: himalia run show {run["id"]} -p {PROJECT}
+             with figures: himalia run notebook {run["id"]} evaluate -p {PROJECT}
+  model      {facts["model"]["name"]}@champion, version {facts["model"]["version"]}: himalia model list -p {PROJECT}
+  cluster    {CLUSTER}, {facts["cluster"]["workers"]} workers: himalia cluster list -p {PROJECT}
+  endpoint   {endpoint["url"]}
+             its token: {endpoint["token_file"]}
 All of it goes on until you stop it: himalia down"""
     )
 

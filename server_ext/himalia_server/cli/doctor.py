@@ -88,8 +88,12 @@ def _memory(_site: Site) -> Iterator[Finding]:
 
 
 def _jupyter(site: Site) -> Iterator[Finding]:
-    missing = [name for name in ("mlflow", "distributed", "papermill", "ipykernel") if not importlib.util.find_spec(name)]
-    detail = "mlflow, distributed, papermill and ipykernel are there" if not missing else f"missing: {', '.join(missing)}"
+    missing = [
+        name for name in ("mlflow", "distributed", "papermill", "ipykernel") if not importlib.util.find_spec(name)
+    ]
+    detail = (
+        "mlflow, distributed, papermill and ipykernel are there" if not missing else f"missing: {', '.join(missing)}"
+    )
     yield Finding("packages", not missing, detail, "pip install --force-reinstall himalia")
     from jupyter_core.paths import jupyter_data_dir
 

@@ -18,7 +18,8 @@ class Failure(click.ClickException):
 
     def __init__(self, message: str, hint: str | None = None, code: int = 1) -> None:
         super().__init__(message)
-        self.hint, self.exit_code = hint, code
+        self.hint = hint
+        setattr(self, "exit_code", code)  # noqa: B010 - click declares it for the class
 
     def show(self, file: Any = None) -> None:
         """Print to standard error."""

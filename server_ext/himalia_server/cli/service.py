@@ -74,8 +74,8 @@ def status(json_: bool) -> None:
         f"MLflow   {service['tracking']}"
     )
     if service["children"]:
-        rows = [(child["name"], child["pid"]) for child in service["children"]]
-        click.echo("\n" + table(rows, ("PROCESS", "PID")))
+        processes = [(child["name"], child["pid"]) for child in service["children"]]
+        click.echo("\n" + table(processes, ("PROCESS", "PID")))
     if projects:
         rows = [(project["slug"], project["role"], project["path"]) for project in projects]
         click.echo("\n" + table(rows, ("PROJECT", "ROLE", "FOLDER")))

@@ -73,9 +73,7 @@ class ClusterCertificates:
     def expires_at(self) -> datetime:
         """Return when the first of them ends; raises OSError or ValueError when one cannot be read."""
         certificates = (self.ca, self.node_cert, self.client_cert)
-        return min(
-            x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc for path in certificates
-        )
+        return min(x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc for path in certificates)
 
     def usable(self, now: datetime) -> bool:
         """Tell whether the whole set is there and stays valid for another 30 days after *now*."""
@@ -158,9 +156,7 @@ def _leaf(
         builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_key_usage(signs_certificates=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(issuer_id), critical=False
-        )
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(issuer_id), critical=False)
     )
     if _SERVER in usages:
         names: list[x509.GeneralName] = [x509.DNSName("localhost")]

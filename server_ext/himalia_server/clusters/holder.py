@@ -42,12 +42,16 @@ class OwnedError(Exception):
 
 
 def private_folder(path: Path) -> None:
-    """Make *path* a folder of this user alone (0700); raises PermissionError when it is someone else's."""
+    """Make *path* (0700) when it is missing; raises PermissionError when others can look into it.
+
+    The mode of a folder that exists is never changed: it may be a common one, named by mistake.
+    """
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     status = path.stat(follow_symlinks=False)
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
-        raise PermissionError(f"{path} is not a folder of this user; remove it or choose another")
-    path.chmod(0o700)
+        raise PermissionError(f"{path} is not a folder of this user; choose another")
+    if mode := stat.S_IMODE(status.st_mode) & 0o077:
+        raise PermissionError(f"{path} is open to others (mode …{mode:02o}); use a folder of its own with 0700")
 
 
 @contextmanager
@@ -160,7 +164,8 @@ async def _hold(spec: ClusterSpec, certificates: ClusterCertificates) -> None:
 
 def _sweep(spec: ClusterSpec) -> None:
     """Remove sockets and scratch data, also those of a holder that was killed."""
-    for path in spec.socket.parent.glob("*.sock"):
+    run = spec.socket.parent
+    for path in (spec.socket, run / "scheduler.sock", *run.glob("worker-*.sock")):
         path.unlink(missing_ok=True)
     scratch = spec.folder / "scratch"
     if scratch.exists():

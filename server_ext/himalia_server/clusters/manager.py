@@ -44,7 +44,9 @@ class Clusters:
         """
         if wanted.profile not in PROFILES:
             raise Invalid(
-                f"There is no profile {wanted.profile!r}.", hint=nearest(wanted.profile, PROFILES), field="profile"
+                f"There is no profile {wanted.profile!r}.",
+                hint=nearest(wanted.profile, PROFILES),
+                field="profile",
             )
         workers = wanted.workers or max(1, os.cpu_count() or 1)
         limit = wanted.memory_limit or _fair_share(workers)
@@ -84,7 +86,7 @@ class Clusters:
             else:
                 self._launch(cluster, project)
 
-    def list(self, project: Project) -> list[ClusterView]:
+    def of(self, project: Project) -> list[ClusterView]:
         """Clusters of a project, by name."""
         with self.context.database.read() as session:
             query = select(Cluster).where(Cluster.project_id == project.id).order_by(Cluster.name)
@@ -106,7 +108,7 @@ class Clusters:
 
     def exists(self, project: Project, name: str) -> bool:
         """Whether the project has a cluster of that name."""
-        return any(cluster.name == name for cluster in self.list(project))
+        return any(cluster.name == name for cluster in self.of(project))
 
     def connection(self, project: Project, name: str) -> ClusterConnection:
         """Address and certificates.
@@ -163,7 +165,7 @@ class Clusters:
 
     def end_all(self, project: Project) -> None:
         """Stop all clusters of a project (it is being deleted)."""
-        for cluster in self.list(project):
+        for cluster in self.of(project):
             self.stop(None, project, cluster.name)
 
     def _launch(self, cluster: Cluster, project: Project) -> None:
@@ -230,7 +232,12 @@ class Clusters:
             if row is None:
                 return
             row.state, row.error = state.state, state.error
-            data = {"state": state.state, "workers": state.running, "wanted": state.wanted, "error": state.error}
+            data = {
+                "state": state.state,
+                "workers": state.running,
+                "wanted": state.wanted,
+                "error": state.error,
+            }
             change.event("cluster.state", cluster.name, data, project)
 
     def _lost(self, cluster: Cluster, project: Project) -> None:

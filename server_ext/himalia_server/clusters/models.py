@@ -12,9 +12,7 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
 class ClusterCreate(BaseModel):
     """Start a cluster. `memory_limit`: per worker, as Dask writes it ("2GiB"); absent: a fair share of the machine."""
 
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"name": "local", "workers": 2}]}
-    )
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"name": "local", "workers": 2}]})
     name: Name
     profile: Annotated[str, Field(description="A kind of cluster that the site offers.")] = "local"
     workers: Annotated[int | None, Field(ge=1, le=256, description="Absent: one a core.")] = None

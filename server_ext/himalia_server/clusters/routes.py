@@ -23,7 +23,7 @@ Manager = Annotated[Clusters, Depends(_manager)]
 @router.get("")
 def list_clusters(slug: str, caller: Caller, manager: Manager) -> ClusterList:
     """Clusters of the project."""
-    return ClusterList(items=manager.list(authorize(manager.context, caller, slug, "cluster.read")))
+    return ClusterList(items=manager.of(authorize(manager.context, caller, slug, "cluster.read")))
 
 
 @router.post("", status_code=201)

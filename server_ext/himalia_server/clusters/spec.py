@@ -89,9 +89,7 @@ class ClusterSpec:
             raise SpecError("", "a cluster specification must be a JSON object")
         unknown = sorted(set(value) - set(cls.__dataclass_fields__))
         if unknown:
-            raise SpecError(
-                str(unknown[0]), f"unknown field; known are {', '.join(cls.__dataclass_fields__)}"
-            )
+            raise SpecError(str(unknown[0]), f"unknown field; known are {', '.join(cls.__dataclass_fields__)}")
         layer = value.get("layer")
         memory_limit = _text(value, "memory_limit")
         check_memory_limit(memory_limit)
@@ -176,9 +174,7 @@ def _profile(value: dict[str, Any]) -> dict[str, Any]:
 def _python(value: dict[str, Any]) -> Path:
     python = _absolute(value, "python")
     if not python.is_file() or not os.access(python, os.X_OK):
-        raise SpecError(
-            "python", f"{python} is not a program that can be run; build the project's environment"
-        )
+        raise SpecError("python", f"{python} is not a program that can be run; build the project's environment")
     return python
 
 

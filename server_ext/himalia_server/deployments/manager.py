@@ -9,9 +9,10 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from himalia._digest import tree_digest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
+
+from himalia._digest import tree_digest
 
 from ..service.auth import Principal
 from ..service.context import Context
@@ -77,7 +78,7 @@ class Deployments:
         if some:
             self._apply()
 
-    def list(self, project: Project) -> list[DeploymentView]:
+    def of(self, project: Project) -> list[DeploymentView]:
         """Endpoints of a project, by name."""
         with self.context.database.read() as session:
             query = select(Deployment).where(Deployment.project_id == project.id).order_by(Deployment.name)
@@ -102,7 +103,7 @@ class Deployments:
 
     def end_all(self, project: Project) -> None:
         """Take all endpoints of a project down (it is being deleted)."""
-        for view in self.list(project):
+        for view in self.of(project):
             self.delete(None, project, view.name)
 
     def keys(self, project: Project, name: str) -> list[KeyView]:
@@ -159,8 +160,7 @@ class Deployments:
             "name": row.name,
             "project": project.slug,
             "keys": [
-                {"id": key.id, "sha256": key.sha256, "expires_at": key.expires_at}
-                for key in _valid_keys(session, row)
+                {"id": key.id, "sha256": key.sha256, "expires_at": key.expires_at} for key in _valid_keys(session, row)
             ],
             "revisions": [
                 {
@@ -208,7 +208,10 @@ class Deployments:
                 live = [revision for revision in _revisions(change.session, row) if revision.weight]
                 states = told.get(row.name, {}).get("revisions", {})
                 now_state = states.get(live[0].id, {}) if live else {}
-                fresh = (now_state.get("state") or "starting", now_state.get("error") or state.get("config_error"))
+                fresh = (
+                    now_state.get("state") or "starting",
+                    now_state.get("error") or state.get("config_error"),
+                )
                 if fresh == (row.state, row.error):
                     continue
                 row.state, row.error = fresh
@@ -278,5 +281,9 @@ def _valid_keys(session: Session, row: Deployment) -> list[DeploymentKey]:
 
 def _key_view(key: DeploymentKey) -> KeyView:
     return KeyView(
-        id=key.id, label=key.label, created_by=key.created_by, created_at=key.created_at, expires_at=key.expires_at
+        id=key.id,
+        label=key.label,
+        created_by=key.created_by,
+        created_at=key.created_at,
+        expires_at=key.expires_at,
     )

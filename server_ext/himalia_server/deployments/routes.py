@@ -23,7 +23,7 @@ Manager = Annotated[Deployments, Depends(_manager)]
 @router.get("")
 def list_deployments(slug: str, caller: Caller, manager: Manager) -> DeploymentList:
     """Endpoints of the project."""
-    return DeploymentList(items=manager.list(authorize(manager.context, caller, slug, "deployment.read")))
+    return DeploymentList(items=manager.of(authorize(manager.context, caller, slug, "deployment.read")))
 
 
 @router.post("", status_code=201)

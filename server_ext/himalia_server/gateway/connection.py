@@ -17,6 +17,7 @@ MAX_DISCARDED = 64 * 1024
 """A refused request's body is read and thrown away up to this size, so that its connection can go on."""
 MAX_FRAMING = 8
 """Bytes of chunk sizes, chunk extensions and trailers that are accepted for a byte of body."""
+HOP_BY_HOP = frozenset(["connection", "upgrade", "http2-settings"])
 LINGER_SECONDS = 2.0
 
 
@@ -53,6 +54,7 @@ class Connection(asyncio.Protocol):
         """No more requests are read: the last response is being prepared or sent."""
         self._continue_due = False
         self._paused = False
+        self._upgraded = False
         self._deadline = 0.0
         self.closing = False
 
@@ -79,8 +81,9 @@ class Connection(asyncio.Protocol):
             self._head_bytes += len(data)
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._deaf = True  # the request was answered as if it had not asked for an upgrade
+        except httptools.HttpParserUpgrade as upgrade:
+            self._ignore_upgrade(data[upgrade.args[0] :])
+            return
         except (httptools.HttpParserError, UnicodeDecodeError) as error:
             self._reject(400, "BAD_REQUEST", f"This is not HTTP/1.1: {error}.")
         if not self._in_body and self._head_bytes > MAX_HEAD:
@@ -121,9 +124,11 @@ class Connection(asyncio.Protocol):
         self._in_body = True
         self._deadline = self._loop.time() + self._application.limits.body_seconds
         exchange.method = self._parser.get_method().decode("latin-1")
+        if self._parser.should_upgrade():
+            return
         exchange.identify()
         version = self._parser.get_http_version()
-        persistent = self._parser.should_keep_alive() and not self._parser.should_upgrade()
+        persistent = self._parser.should_keep_alive() and not self._upgraded
         exchange.close = self.closing or not persistent
         exchange.keep_alive_1_0 = persistent and version == "1.0"
         if version == "1.1" and "host" not in exchange.headers:
@@ -152,6 +157,8 @@ class Connection(asyncio.Protocol):
             self._check_size(exchange, self._body_bytes)
 
     def on_message_complete(self) -> None:
+        if self._parser.should_upgrade():
+            return
         exchange, self._current = self._current, None
         self._in_body = False
         if exchange is None or self._deaf:
@@ -163,6 +170,23 @@ class Connection(asyncio.Protocol):
         else:
             self._application.complete(exchange)
         self._pause_if_many()
+
+    def _ignore_upgrade(self, rest: bytes) -> None:
+        """Read a request that asks for another protocol again, as one that does not, as RFC 9110 allows.
+
+        The parser stops at its head; some clients (Java's) ask for HTTP/2 in each first request.
+        """
+        exchange, self._current, self._in_body = self._current, None, False
+        if self._deaf or exchange is None:
+            return
+        if exchange.method == "CONNECT" or self._upgraded:
+            self._reject(400, "BAD_REQUEST", "This server is no proxy.")
+            return
+        self._upgraded = True
+        headers = {name: value for name, value in exchange.headers.items() if name not in HOP_BY_HOP}
+        lines = [f"{exchange.method} {exchange.path} HTTP/1.1", *(f"{n}: {v}" for n, v in headers.items())]
+        self._parser = httptools.HttpRequestParser(self)
+        self.data_received("\r\n".join([*lines, "", ""]).encode("latin-1") + rest)
 
     # Responses
 

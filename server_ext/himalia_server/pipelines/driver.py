@@ -220,7 +220,9 @@ class Driver:
             how = end.sentence if end else "nothing is left of it"
             return {"status": "lost", "error": f"The stage's process ended without a result: {how}."}
 
-    def _end_stage(self, project: Project, name: str, outcome: dict[str, Any], outputs: list[str] | None = None) -> None:
+    def _end_stage(
+        self, project: Project, name: str, outcome: dict[str, Any], outputs: list[str] | None = None
+    ) -> None:
         """Keep notebook and outputs, close the tracking run, tell everybody."""
         place = self.folder / name
         executed = place / "executed.ipynb"
@@ -238,7 +240,12 @@ class Driver:
             query = select(Token).where(Token.run_id == self.run_id, Token.stage == name)
             for token in change.session.scalars(query):
                 tokens.revoke(change.session, token)
-            data = {"stage": name, "status": row.status, "error": outcome.get("error"), "hint": outcome.get("hint")}
+            data = {
+                "stage": name,
+                "status": row.status,
+                "error": outcome.get("error"),
+                "hint": outcome.get("hint"),
+            }
             change.event("stage.ended", self.run_id, data, project)
         for path, digest in kept.items():
             self._publish(Path(project.path), path, digest)
@@ -288,9 +295,7 @@ class Driver:
 
     def _statuses(self) -> dict[str, str]:
         with self.context.database.read() as session:
-            rows = session.scalars(
-                select(StageRun).where(StageRun.run_id == self.run_id).order_by(StageRun.position)
-            )
+            rows = session.scalars(select(StageRun).where(StageRun.run_id == self.run_id).order_by(StageRun.position))
             return {row.stage: row.status for row in rows}
 
     def _cancelled(self) -> bool:

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from himalia_kernels.parameters import check_parameters
 from sqlalchemy import select
+
+from himalia_kernels.parameters import check_parameters
 
 from ..content import ContentStore
 from ..projects import Manifest, Projects, code_files, order, read_manifest
@@ -121,7 +122,7 @@ class Pipelines:
             run = self._run(session, project, run_id)
             return _view(run, project, self._stages(session, run_id))
 
-    def list(self, project: Project, cursor: str | None, limit: int) -> tuple[list[RunView], str | None]:
+    def page(self, project: Project, cursor: str | None, limit: int) -> tuple[list[RunView], str | None]:
         """Runs of a project, newest first, and where to go on."""
         query = select(Run).where(Run.project_id == project.id).order_by(Run.id.desc()).limit(limit + 1)
         if cursor:
@@ -184,22 +185,27 @@ class Pipelines:
         self._threads[run_id] = thread
         thread.start()
 
-    def _check(
-        self, project: Project, folder: Path, manifest: Manifest, params: dict[str, dict[str, Any]]
-    ) -> None:
+    def _check(self, project: Project, folder: Path, manifest: Manifest, params: dict[str, dict[str, Any]]) -> None:
         if not manifest.stages:
             raise Invalid(
                 "himalia.toml declares no stage.",
-                hint="Add one, for example: [stages.prepare] with notebook = \"01-prepare.ipynb\".",
+                hint='Add one, for example: [stages.prepare] with notebook = "01-prepare.ipynb".',
             )
         for name in params:
             if name not in manifest.stages:
-                raise Invalid(f"There is no stage {name!r}.", hint=nearest(name, manifest.stages), field=f"params.{name}")
+                raise Invalid(
+                    f"There is no stage {name!r}.",
+                    hint=nearest(name, manifest.stages),
+                    field=f"params.{name}",
+                )
         made = {output for stage in manifest.stages.values() for output in stage.outputs}
         for name, stage in manifest.stages.items():
             notebook = folder / stage.notebook
             if not notebook.is_file():
-                raise Invalid(f"stages.{name}.notebook: {stage.notebook} does not exist.", field=f"stages.{name}.notebook")
+                raise Invalid(
+                    f"stages.{name}.notebook: {stage.notebook} does not exist.",
+                    field=f"stages.{name}.notebook",
+                )
             for path in stage.inputs:
                 if path not in made and not (folder / path).is_file():
                     raise Invalid(
@@ -208,7 +214,10 @@ class Pipelines:
                         field=f"stages.{name}.inputs",
                     )
                 if not (folder / path).resolve().is_relative_to(folder.resolve()):
-                    raise Invalid(f"stages.{name}.inputs: {path} leads out of the project.", field=f"stages.{name}.inputs")
+                    raise Invalid(
+                        f"stages.{name}.inputs: {path} leads out of the project.",
+                        field=f"stages.{name}.inputs",
+                    )
             problems = check_parameters(notebook, stage.params | params.get(name, {}))
             if problems:
                 where = f"params.{name}" if name in params else f"stages.{name}.params"
@@ -271,5 +280,3 @@ def _view(run: Run, project: Project, stages: list[StageRun]) -> RunView:
             for row in stages
         ],
     )
-
-

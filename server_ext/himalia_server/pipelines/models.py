@@ -13,9 +13,7 @@ TERMINAL = {"succeeded", "failed", "timed_out", "kernel_died", "cancelled", "ups
 class RunCreate(BaseModel):
     """Run the whole pipeline on a snapshot of the project as it is now."""
 
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"params": {"train": {"seed": 11}}}]}
-    )
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"params": {"train": {"seed": 11}}}]})
     params: Annotated[
         dict[str, dict[str, Any]], Field(description="Per stage: parameters that differ from the manifest's.")
     ] = {}
@@ -24,7 +22,9 @@ class RunCreate(BaseModel):
 class StageProgress(BaseModel):
     """Sent by a running stage: the cell (from 1) it is at, of how many, and what that cell is about."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"cell": 3, "cells": 9, "label": "Join"}]})
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"cell": 3, "cells": 9, "label": "Join"}]}
+    )
     cell: Annotated[int, Field(ge=0, le=100_000)]
     cells: Annotated[int, Field(ge=0, le=100_000)]
     label: Annotated[str | None, Field(max_length=400)] = None

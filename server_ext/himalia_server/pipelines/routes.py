@@ -31,7 +31,7 @@ def list_runs(
 ) -> RunList:
     """Runs, newest first."""
     project = authorize(manager.context, caller, slug, "run.read")
-    items, following = manager.list(project, cursor, limit)
+    items, following = manager.page(project, cursor, limit)
     return RunList(items=items, next=following)
 
 

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from himalia_kernels.kernelspec import remove_kernelspec, write_kernelspec
 from jupyter_core.paths import jupyter_data_dir
 from sqlalchemy import select
+
+from himalia_kernels.kernelspec import remove_kernelspec, write_kernelspec
 
 from ..service import tokens
 from ..service.auth import Principal, role_in
@@ -97,7 +98,7 @@ class Projects:
             problem=problem,
         )
 
-    def list(self, principal: Principal) -> list[ProjectView]:
+    def visible(self, principal: Principal) -> list[ProjectView]:
         """What the caller may see, newest first."""
         with self.context.database.read() as session:
             projects = list(session.scalars(select(Project).order_by(Project.created_at.desc())))
@@ -225,7 +226,9 @@ class Projects:
         with self.context.database.read() as session:
             if session.scalar(select(Project).where(Project.slug == name)) is not None:
                 raise Conflict(
-                    f"There is a project {name!r} already.", hint="Choose another name, or open that one.", field="name"
+                    f"There is a project {name!r} already.",
+                    hint="Choose another name, or open that one.",
+                    field="name",
                 )
             other = session.scalar(select(Project).where(Project.path == str(folder)))
             if other is not None:

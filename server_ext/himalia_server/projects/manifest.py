@@ -98,6 +98,14 @@ class Manifest(_Table):
     stages: dict[StageName, StageTable] = {}
 
 
+_TABLES: dict[str, type[BaseModel]] = {
+    "project": ProjectTable,
+    "environment": EnvironmentTable,
+    "snapshot": SnapshotTable,
+    "stages": StageTable,
+}
+
+
 class ManifestFault(Invalid):
     """A fault in a manifest; `detail` begins with file, line and key."""
 
@@ -115,7 +123,8 @@ def read_manifest(folder: Path) -> Manifest:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ManifestFault(
-            f"{path} does not exist.", hint="Every project has a himalia.toml with at least [project] and name = \"…\"."
+            f"{path} does not exist.",
+            hint='Every project has a himalia.toml with at least [project] and name = "…".',
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ManifestFault(f"{path} cannot be read: {error}.") from error
@@ -135,7 +144,9 @@ def parse_manifest(text: str, file: str = NAME) -> Manifest:
     try:
         manifest = Manifest.model_validate(data)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
+        errors = error.errors(include_url=False)
+        # a misspelt key explains the one that is then missing
+        first = next((fault for fault in errors if fault["type"] == "extra_forbidden"), errors[0])
         raise _fault(text, file, [str(part) for part in first["loc"] if part != "[key]"], first) from error
     _check_dag(manifest, text, file)
     return manifest
@@ -174,7 +185,7 @@ def _check_dag(manifest: Manifest, text: str, file: str) -> None:
             if output in makers:
                 where = line_of(text, ["stages", name, "outputs"])
                 raise ManifestFault(
-                    f"{file}, line {where}, stages.{name}.outputs: {output!r} is written by {makers[output]!r} already.",
+                    f"{file}, line {where}, stages.{name}.outputs: {output!r} is an output of {makers[output]!r} already.",
                     field=f"stages.{name}.outputs",
                 )
             makers[output] = name
@@ -198,11 +209,7 @@ def _fault(text: str, file: str, path: Sequence[str], error: Any) -> ManifestFau
     message = str(error["msg"]).removeprefix("Value error, ")
     hint = None
     if error["type"] == "extra_forbidden":
-        table: type[BaseModel] = Manifest
-        for part in path[:-1]:
-            table = {"project": ProjectTable, "environment": EnvironmentTable, "snapshot": SnapshotTable}.get(
-                part, StageTable if path[0] == "stages" else Manifest
-            )
+        table = _TABLES.get(path[0], Manifest) if len(path) > 1 else Manifest
         message, hint = "there is no such key", nearest(path[-1], table.model_fields)
     elif error["type"] == "missing":
         message = "this key is missing"

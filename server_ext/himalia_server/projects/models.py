@@ -15,7 +15,9 @@ class ProjectCreate(BaseModel):
     )
     name: Annotated[str, Field(description="Small letters, digits and -, at most 63; must be free at this site.")]
     template: Annotated[str | None, Field(description="A template's name; absent with an existing folder.")] = None
-    path: Annotated[str | None, Field(description="Absolute folder; absent: a new one below the site's projects.")] = None
+    path: Annotated[str | None, Field(description="Absolute folder; absent: a new one below the site's projects.")] = (
+        None
+    )
 
 
 class StageView(BaseModel):

@@ -24,7 +24,7 @@ Manager = Annotated[Projects, Depends(_manager)]
 @router.get("")
 def list_projects(caller: Caller, manager: Manager) -> ProjectList:
     """Projects that the caller may see, newest first."""
-    return ProjectList(items=manager.list(caller))
+    return ProjectList(items=manager.visible(caller))
 
 
 @router.post("", status_code=201)

@@ -14,8 +14,9 @@ import time
 from types import FrameType
 
 import uvicorn
-from himalia import __version__
 from sqlalchemy.exc import OperationalError
+
+from himalia import __version__
 
 from ..locking import try_lock
 from ..store import Database, StoreRefused, Token, User

@@ -14,10 +14,11 @@ from typing import Any
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from himalia import __version__
 from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from himalia import __version__
 
 from .. import clusters, deployments, pipelines, projects, tracking
 from ..content import ContentStore
@@ -214,5 +215,3 @@ class _RequestId:
             await _unexpected(scope["path"], error)(scope, receive, tagged)
         finally:
             request_id.reset(token)
-
-

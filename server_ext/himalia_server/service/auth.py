@@ -64,7 +64,15 @@ def _authenticate(request: Request) -> Principal:
         with context.database.write() as session:
             detail = {"method": request.method}
             path = request.url.path[:200]
-            audit(session, actor="?", purpose="none", action="sign-in", subject=path, outcome="denied", detail=detail)
+            audit(
+                session,
+                actor="?",
+                purpose="none",
+                action="sign-in",
+                subject=path,
+                outcome="denied",
+                detail=detail,
+            )
         raise Unauthenticated(
             "This needs a valid token, in the header 'Authorization: Bearer …'.",
             hint="The himalia command and JupyterLab add it by themselves; `himalia status` shows whether they can.",

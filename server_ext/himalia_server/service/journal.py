@@ -50,7 +50,12 @@ class Events:
         self._lock = threading.Lock()
 
     def add(
-        self, session: Session, topic: str, subject: str | None, data: dict[str, Any], project: Project | None = None
+        self,
+        session: Session,
+        topic: str,
+        subject: str | None,
+        data: dict[str, Any],
+        project: Project | None = None,
     ) -> None:
         """Put an event into the caller's transaction. Call `announce` once it is committed."""
         row = EventRow(at=now(), topic=topic, subject=subject, data=data)
@@ -132,7 +137,16 @@ def audit(
 
 def audit_hash(row: AuditRow) -> str:
     """SHA-256 (hex) over the row's content and the hash of the row before it."""
-    content = [row.previous, row.at, row.actor, row.purpose, row.action, row.project, row.subject, row.outcome]
+    content = [
+        row.previous,
+        row.at,
+        row.actor,
+        row.purpose,
+        row.action,
+        row.project,
+        row.subject,
+        row.outcome,
+    ]
     text = json.dumps([*content, row.detail], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import secrets
 import shutil
 from pathlib import Path
@@ -38,7 +37,7 @@ def publish_layer(home: Path) -> Path:
         (info / "entry_points.txt").write_text(ENTRY_POINTS)
         draft.replace(target)
     link = home / "layer"
-    if not link.is_symlink() or os.readlink(link) != str(target):
+    if not link.is_symlink() or link.readlink() != target:
         fresh = home / f".layer.{secrets.token_hex(6)}"
         fresh.symlink_to(target)
         fresh.replace(link)

@@ -30,10 +30,6 @@ class ServiceError(RuntimeError):
     """The service could not be started, stopped or used; the text says what to do."""
 
 
-class ServiceStopped(ServiceError):
-    """No service runs for this site."""
-
-
 @dataclass(frozen=True)
 class Found:
     """A running service that proved to be this site's."""
@@ -94,7 +90,9 @@ def ensure_running(site: Site) -> Found:
                 if found is None:
                     found = _start(site)
         except LockTimeout as error:
-            raise ServiceError(f"Another process is starting the service and does not come to an end: {error}") from error
+            raise ServiceError(
+                f"Another process is starting the service and does not come to an end: {error}"
+            ) from error
     return found
 
 
@@ -134,7 +132,9 @@ def _start(site: Site) -> Found:
             raise ServiceError(_why(output, process.returncode))
         if time.monotonic() > deadline:
             process.kill()
-            raise ServiceError(f"The service did not answer within {START_SECONDS:g} s. See {output} and himalia doctor.")
+            raise ServiceError(
+                f"The service did not answer within {START_SECONDS:g} s. See {output} and himalia doctor."
+            )
         time.sleep(0.02)
     return found
 

@@ -11,9 +11,10 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import JSONResponse
-from himalia import __version__
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import select
+
+from himalia import __version__
 
 from ..store import AuditRow
 from .auth import Caller, authorize_site
@@ -98,9 +99,7 @@ class AuditCheck(BaseModel):
 
 
 @health_router.get("/health", include_in_schema=False)
-def health(
-    request: Request, x_himalia_challenge: Annotated[str | None, Header(max_length=200)] = None
-) -> JSONResponse:
+def health(request: Request, x_himalia_challenge: Annotated[str | None, Header(max_length=200)] = None) -> JSONResponse:
     """Alive. With a challenge, proves to its own site's clients that it is theirs before they send a token."""
     document = {"status": "ok"}
     if x_himalia_challenge:

@@ -56,9 +56,7 @@ async def follow(context: Context, principal: Principal, token: str | None, afte
         context.events.unlisten(wake)
 
 
-def _visible(
-    context: Context, principal: Principal, token: str | None, after: int
-) -> tuple[list[Event], int] | None:
+def _visible(context: Context, principal: Principal, token: str | None, after: int) -> tuple[list[Event], int] | None:
     if identify(context, token) is None:
         return None
     events = context.events.after(after)

@@ -91,7 +91,10 @@ def kill_rest(group: int) -> None:
 def rotate(path: str, limit: int) -> None:
     """Keep one older part of a log that grew past *limit* bytes. Writers append, so truncating loses no place."""
     if limit and os.path.exists(path) and os.path.getsize(path) > limit:
-        with open(path, "rb") as source, open(os.open(path + ".1", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as old:
+        with (
+            open(path, "rb") as source,
+            open(os.open(path + ".1", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as old,
+        ):
             while block := source.read(1 << 20):
                 old.write(block)
         os.truncate(path, 0)
@@ -126,11 +129,20 @@ def main(folder: str) -> None:
     began = time.time()
     try:
         child = subprocess.Popen(
-            spec["argv"], env=spec["env"], cwd=spec["cwd"], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-            process_group=0, preexec_fn=before_exec,
+            spec["argv"],
+            env=spec["env"],
+            cwd=spec["cwd"],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            process_group=0,
+            preexec_fn=before_exec,
         )
     except OSError as error:
-        write_json(os.path.join(folder, "exit.json"), {"code": 127, "signal": None, "error": str(error), "ended_at": time.time()})
+        write_json(
+            os.path.join(folder, "exit.json"),
+            {"code": 127, "signal": None, "error": str(error), "ended_at": time.time()},
+        )
         return
     write_json(os.path.join(folder, "state.json"), {"pid": child.pid, "ticks": ticks(child.pid), "started_at": began})
     kill_at = None

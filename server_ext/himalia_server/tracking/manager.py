@@ -170,9 +170,7 @@ class Tracking:
         with _problems():
             return [_model_view(model) for model in self._client_or_503(project).list_models()]
 
-    def set_alias(
-        self, principal: Principal, project: Project, name: str, alias: str, version: str
-    ) -> ModelView:
+    def set_alias(self, principal: Principal, project: Project, name: str, alias: str, version: str) -> ModelView:
         """Point an alias to a version.
 
         Raises:
@@ -180,9 +178,7 @@ class Tracking:
         """
         known = {model.name: model for model in self.models(project)}
         if name not in known:
-            raise NotFound(
-                f"There is no model {name!r} in {project.slug}.", hint=nearest(name, known), field="name"
-            )
+            raise NotFound(f"There is no model {name!r} in {project.slug}.", hint=nearest(name, known), field="name")
         versions = [entry.version for entry in known[name].versions]
         if version not in versions:
             raise NotFound(
@@ -215,9 +211,7 @@ class Tracking:
             name, _, version = path.partition("/")
         known = {model.name: model for model in self.models(project)}
         if name not in known:
-            raise NotFound(
-                f"There is no model {name!r} in {project.slug}.", hint=nearest(name, known), field="model"
-            )
+            raise NotFound(f"There is no model {name!r} in {project.slug}.", hint=nearest(name, known), field="model")
         for entry in known[name].versions:
             if (at and alias in entry.aliases) or (not at and entry.version == version):
                 return name, entry.version

@@ -37,9 +37,7 @@ def handshake(
     """Do a TLS handshake in memory, both sides demanding a certificate; raises ssl.SSLError when it fails."""
     listening = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(server.ca))
     listening.verify_mode = ssl.CERT_REQUIRED
-    cert, key = (
-        (server.node_cert, server.node_key) if not as_node else (server.client_cert, server.client_key)
-    )
+    cert, key = (server.node_cert, server.node_key) if not as_node else (server.client_cert, server.client_key)
     listening.load_cert_chain(cert, key)
     connecting = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=str(ca))
     if client is not None:

@@ -12,9 +12,7 @@ from .local import LocalBackend
 __all__ = ["Backend", "BackendView", "create_backend"]
 
 
-def create_backend(
-    spec: ClusterSpec, certificates: ClusterCertificates, changed: Callable[[], None]
-) -> Backend:
+def create_backend(spec: ClusterSpec, certificates: ClusterCertificates, changed: Callable[[], None]) -> Backend:
     """Return the backend that the profile of *spec* names; raises SpecError for an unknown one."""
     if spec.backend == "local":
         return LocalBackend(spec, certificates, changed)

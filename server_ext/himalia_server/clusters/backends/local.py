@@ -69,9 +69,7 @@ class LocalBackend:
     then submit again; a new client connects at once.
     """
 
-    def __init__(
-        self, spec: ClusterSpec, certificates: ClusterCertificates, changed: Callable[[], None]
-    ) -> None:
+    def __init__(self, spec: ClusterSpec, certificates: ClusterCertificates, changed: Callable[[], None]) -> None:
         self._spec = spec
         self._certificates = certificates
         self._changed = changed
@@ -158,9 +156,7 @@ class LocalBackend:
         ended = asyncio.create_task(self._scheduler.wait())
         attached = asyncio.create_task(self._attach())
         try:
-            await asyncio.wait(
-                {ended, attached}, timeout=_ATTACH_SECONDS, return_when=asyncio.FIRST_COMPLETED
-            )
+            await asyncio.wait({ended, attached}, timeout=_ATTACH_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             if ended.done():
                 raise LaunchError(f"the scheduler {explain_exit(ended.result())}")
             if not attached.done():

@@ -21,9 +21,7 @@ FIRST_DELAY = 0.25
 LONGEST_DELAY = 30.0
 STABLE_SECONDS = 10.0
 STOP_GRACE = 3.0
-MEMORY_FRACTION = (
-    0.95  # of the limit; Dask's nanny ends a worker at the same (distributed.worker.memory.terminate)
-)
+MEMORY_FRACTION = 0.95  # of the limit; Dask's nanny ends a worker at the same (distributed.worker.memory.terminate)
 _MEMORY_INTERVAL = 0.5
 
 
