@@ -96,9 +96,7 @@ class Connection:
 
     def scale_cluster(self, name: str, workers: int) -> Cluster:
         """Ask for *workers* workers."""
-        return Cluster.from_json(
-            self._call("PATCH", f"/clusters/{segment(name)}", {"workers": workers}), self
-        )
+        return Cluster.from_json(self._call("PATCH", f"/clusters/{segment(name)}", {"workers": workers}), self)
 
     def stop_cluster(self, name: str) -> None:
         """Stop a cluster. Work that runs on it is lost."""

@@ -26,15 +26,15 @@ class HimaliaError(Exception):
         return f"{text}. {self.hint}" if self.hint else f"{text}."
 
 
-class NotInProject(HimaliaError):  # noqa: N818 (the public name)
+class NotInProject(HimaliaError):
     """This Python process has no project: it was not started by a Himalia kernel."""
 
 
-class ServiceUnreachable(HimaliaError):  # noqa: N818 (the public name)
+class ServiceUnreachable(HimaliaError):
     """The Himalia service did not answer."""
 
 
-class MissingPackage(HimaliaError):  # noqa: N818 (the public name)
+class MissingPackage(HimaliaError):
     """A feature needs a package that the project's environment does not have."""
 
     def __init__(self, feature: str, package: str) -> None:

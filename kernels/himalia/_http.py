@@ -68,7 +68,7 @@ def send(
     """
     if urlsplit(url).scheme not in {"http", "https"}:
         raise ValueError(f"the service's address must start with http:// or https://, not {url!r}")
-    request = urllib.request.Request(url, method=method, headers=dict(headers or {}))  # noqa: S310
+    request = urllib.request.Request(url, method=method, headers=dict(headers or {}))
     request.add_header("Accept", "application/json")
     if body is not None:
         request.data = json.dumps(body).encode()
@@ -110,9 +110,7 @@ def problem(reply: Reply) -> HimaliaError:
 def segment(name: str) -> str:
     """*name* as one segment of a path."""
     if name in {"", ".", ".."}:
-        raise HimaliaError(
-            None, f"{name!r} cannot be a name", hint="Give a name of letters, digits and hyphens."
-        )
+        raise HimaliaError(None, f"{name!r} cannot be a name", hint="Give a name of letters, digits and hyphens.")
     return quote(name, safe="")
 
 

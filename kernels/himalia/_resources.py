@@ -63,9 +63,7 @@ class Project:
         lines = [f"Project {self.name}"]
         lines += [f"  {name}: {value}" for name, value in self._facts() if value]
         if self.stages:
-            lines.append(
-                "  stages: " + ", ".join(f"{stage.name} ({stage.notebook})" for stage in self.stages)
-            )
+            lines.append("  stages: " + ", ".join(f"{stage.name} ({stage.notebook})" for stage in self.stages))
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
@@ -141,15 +139,11 @@ class Cluster:
         )
 
     def __repr__(self) -> str:
-        facts = ", ".join(
-            f"{name} {value}" for name, value in zip(CLUSTER_COLUMNS[2:], self._cells()[2:], strict=True)
-        )
+        facts = ", ".join(f"{name} {value}" for name, value in zip(CLUSTER_COLUMNS[2:], self._cells()[2:], strict=True))
         return f"Cluster {self.name}: {self.state}, {facts}"
 
     def _repr_html_(self) -> str:
-        return html_card(
-            f"Cluster {self.name}", list(zip(CLUSTER_COLUMNS[1:], self._cells()[1:], strict=True))
-        )
+        return html_card(f"Cluster {self.name}", list(zip(CLUSTER_COLUMNS[1:], self._cells()[1:], strict=True)))
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
         """Live controls where someone can use them; elsewhere the plain displays above are taken."""
@@ -191,9 +185,7 @@ class Deployment:
         ]
 
     def __repr__(self) -> str:
-        return f"Deployment {self.name}: " + ", ".join(
-            f"{name} {value}" for name, value in self._facts() if value
-        )
+        return f"Deployment {self.name}: " + ", ".join(f"{name} {value}" for name, value in self._facts() if value)
 
     def _repr_html_(self) -> str:
         return html_card(f"Deployment {self.name}", self._facts())

@@ -31,9 +31,7 @@ class _Panel:
         self.cluster = cluster
         self.view = ipywidgets.HTML(cluster._repr_html_())
         self.message = ipywidgets.HTML()
-        self.workers = ipywidgets.BoundedIntText(
-            value=cluster.workers or 0, min=0, max=10_000, description="Workers"
-        )
+        self.workers = ipywidgets.BoundedIntText(value=cluster.workers or 0, min=0, max=10_000, description="Workers")
         self.target: int | None = None
         self.following = threading.Lock()
         buttons = [

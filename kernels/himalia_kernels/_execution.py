@@ -38,7 +38,7 @@ Progress = Callable[[int, int, str | None], None]
 SOCKET_PATH_LIMIT = 100  # the kernel's limit is 108 bytes on Linux, 104 on macOS
 
 
-class PapermillCellFailed(CellFailed, PapermillExecutionError):  # noqa: N818
+class PapermillCellFailed(CellFailed, PapermillExecutionError):
     """A cell raised: the same for those who expect papermill's own exception."""
 
 

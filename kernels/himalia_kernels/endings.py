@@ -10,7 +10,7 @@ from himalia_kernels.spec import Oom
 from himalia_kernels.watchdog import Reason
 
 
-class CellFailed(Exception):  # noqa: N818 (these names are states, not faults of ours)
+class CellFailed(Exception):
     """A cell raised; ``ename``, ``evalue`` and ``traceback`` are the kernel's."""
 
     def __init__(
@@ -26,7 +26,7 @@ class CellFailed(Exception):  # noqa: N818 (these names are states, not faults o
         super().__init__(cell_index, exec_count, source, ename, evalue, traceback)
 
 
-class KernelDied(Exception):  # noqa: N818
+class KernelDied(Exception):
     """The kernel's process ended while it was needed."""
 
     def __init__(self, returncode: int | None, oom: Oom) -> None:
@@ -43,7 +43,7 @@ class KernelDied(Exception):  # noqa: N818
         return "The kernel is gone"
 
 
-class StageStopped(Exception):  # noqa: N818
+class StageStopped(Exception):
     """The time limit was reached, or the stage was cancelled."""
 
     def __init__(self, reason: Reason) -> None:

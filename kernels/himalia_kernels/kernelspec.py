@@ -75,9 +75,7 @@ def remove_kernelspec(directory: Path, name: str) -> bool:
 
 def _check(name: str, python: Path | str, launcher: Path, project: str) -> None:
     if NAME.fullmatch(name) is None:
-        raise ValueError(
-            f"a kernel name has lower-case letters, digits, '.', '_', '-'; {name!r} does not fit"
-        )
+        raise ValueError(f"a kernel name has lower-case letters, digits, '.', '_', '-'; {name!r} does not fit")
     if SLUG.fullmatch(project) is None:
         raise ValueError(f"{project!r} is not a project's slug")
     if not Path(python).is_absolute():

@@ -29,11 +29,7 @@ class Tally:
 
 def runs(cell: Any) -> bool:
     """Whether a cell is sent to the kernel."""
-    return (
-        cell.cell_type == "code"
-        and bool(cell.source.strip())
-        and SKIP_TAG not in cell.metadata.get("tags", [])
-    )
+    return cell.cell_type == "code" and bool(cell.source.strip()) and SKIP_TAG not in cell.metadata.get("tags", [])
 
 
 def label(cells: Sequence[Any], index: int) -> str | None:

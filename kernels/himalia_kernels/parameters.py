@@ -75,9 +75,7 @@ def check_parameters(notebook: Mapping[str, Any] | Path, given: Mapping[str, Any
         if name not in known:
             problems.append(_unknown(name, list(known)))
         elif (expected := _contradiction(known[name], value)) is not None:
-            message = (
-                f"The parameter {name!r} is {expected}; the value given is {_kind(value)}: {_short(value)}"
-            )
+            message = f"The parameter {name!r} is {expected}; the value given is {_kind(value)}: {_short(value)}"
             problems.append(Problem(name, message))
     return problems
 

@@ -73,9 +73,7 @@ class HimaliaProvisioner(LocalProvisioner):
         """A grant, or None and why."""
         self._asked = True  # an answer that comes too late must be released as well
         try:
-            grant = await _in_thread(
-                lambda: request_grant(Path(self.site), self.project, self.kernel_id or "")
-            )
+            grant = await _in_thread(lambda: request_grant(Path(self.site), self.project, self.kernel_id or ""))
         except ServiceNotFoundError as error:
             return None, str(error)
         except TimeoutError:

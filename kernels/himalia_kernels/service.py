@@ -167,6 +167,4 @@ def _check_private(path: Path, status: os.stat_result) -> None:
     if status.st_uid != os.geteuid():
         raise ServiceNotFoundError(f"{path} belongs to another user and was not trusted")
     if stat.S_IMODE(status.st_mode) & 0o077:
-        raise ServiceNotFoundError(
-            f"{path} is open to other users and was not trusted; run: chmod 600 {path}"
-        )
+        raise ServiceNotFoundError(f"{path} is open to other users and was not trusted; run: chmod 600 {path}")

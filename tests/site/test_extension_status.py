@@ -47,9 +47,7 @@ class Jupyter:
         """Requests with the token, or without."""
         headers = {"Authorization": f"token {token}"} if token else {}
         transport = httpx.HTTPTransport(uds=str(self.socket))
-        return httpx.Client(
-            transport=transport, base_url="http://localhost", headers=headers, timeout=90, **settings
-        )
+        return httpx.Client(transport=transport, base_url="http://localhost", headers=headers, timeout=90, **settings)
 
 
 @contextmanager

@@ -5,9 +5,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-import socket
-import subprocess
-import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -18,7 +15,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.site.test_gateway_serving import (
+from tests.site.test_gateway_lifecycle import (
     COLUMNS,
     Gateway,
     alive,
@@ -86,7 +83,7 @@ class Load:
 
 
 @pytest.fixture(scope="module")
-def running(saved_models: dict[str, Any]) -> Iterator[Gateway]:  # noqa: F811 (pytest's way)
+def running(saved_models: dict[str, Any]) -> Iterator[Gateway]:
     config = {
         "version": 1,
         "listen": {"host": "127.0.0.1", "port": 0},
@@ -262,7 +259,7 @@ def test_replicas_keep_no_secret_of_the_gateway(gateway: Gateway) -> None:
     assert [(folder / name).stat().st_mode & 0o777 for name in ("s", "spec.json", ".")] == [0o600, 0o600, 0o700]
 
 
-def test_limits_are_kept_while_no_replica_is_ready(saved_models: dict[str, Any], tmp_path: Path) -> None:  # noqa: F811
+def test_limits_are_kept_while_no_replica_is_ready(saved_models: dict[str, Any], tmp_path: Path) -> None:
     slow = tmp_path / "python"  # an interpreter that never becomes ready
     slow.write_text("#!/bin/sh\nexec sleep 600\n")
     slow.chmod(0o755)
@@ -283,39 +280,3 @@ def test_limits_are_kept_while_no_replica_is_ready(saved_models: dict[str, Any],
         assert sorted(item.headers["retry-after"] for item in responses) == ["1", "5", "5"]
         assert httpx.get(f"{gateway.url}/ready", trust_env=False).status_code == 503
         gateway.end()
-
-
-def test_killing_the_parent_leaves_nothing_running(saved_models: dict[str, Any]) -> None:  # noqa: F811
-    tree = deployment("tree", revision("r1", saved_models["tree_path"]))
-    config = {"version": 1, "listen": {"host": "127.0.0.1", "port": 0}, "deployments": [tree]}
-    with short_dir() as folder:
-        gateway = Gateway(folder, config)
-        gateway.ready("tree", "r1")
-        processes = gateway.processes()
-        assert len(processes) == 3
-        gateway.process.kill()
-        gateway.process.wait(10)
-        wait_until(lambda: not any(alive(process) for process in processes), 10, "the end of all processes")
-        with socket.socket() as free:
-            free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            free.bind(("127.0.0.1", gateway.port))
-        again = Gateway(folder, config)  # what was left in the run folder does not disturb the next one
-        again.end()
-
-
-def test_without_the_kernels_help_a_child_ends_with_its_parents_pipe() -> None:
-    code = (
-        "import os, sys, time; from himalia._replica_life import die_with_parent\n"
-        "die_with_parent(os.getppid(), 0, use_kernel=False); print('lives', flush=True); time.sleep(600)"
-    )
-    child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    assert child.stdin is not None
-    assert child.stdout is not None
-    try:
-        assert child.stdout.readline() == b"lives\n"
-        child.stdin.close()
-        assert child.wait(10) == 0
-    finally:
-        child.kill()
-        child.stdout.close()
-        child.wait()

@@ -103,11 +103,7 @@ class Lab:
 
     def left(self) -> list[psutil.Process]:
         """Processes of this lab's stages that still live, in whatever session."""
-        return [
-            process
-            for process in psutil.process_iter()
-            if _environ(process).get("STAGE_MARK") == str(self.folder)
-        ]
+        return [process for process in psutil.process_iter() if _environ(process).get("STAGE_MARK") == str(self.folder)]
 
 
 def _environ(process: psutil.Process) -> dict[str, str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -75,16 +74,3 @@ def installed(machine: Machine, wheel: Path) -> Path:
 def bare_kernel(machine: Machine) -> Path:
     """The programs of a new environment that holds ipykernel and nothing else."""
     return machine.environment("bare", ["ipykernel"])
-
-
-@pytest.fixture(scope="session")
-def tracked() -> list[Path]:
-    """The files of the repository that git tracks or would track."""
-    listing = subprocess.run(
-        ["git", "-c", "safe.directory=*", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
-        cwd=ROOT,
-        capture_output=True,
-        check=True,
-        text=True,
-    )
-    return [path for name in listing.stdout.split("\0") if name and (path := ROOT / name).is_file()]

@@ -18,9 +18,7 @@ class Machine:
     base: Path
     programs: Path
 
-    def run(
-        self, command: list[str], *, cwd: Path | None = None, path: Path | None = None, **env: str
-    ) -> str:
+    def run(self, command: list[str], *, cwd: Path | None = None, path: Path | None = None, **env: str) -> str:
         """Run *command* with *path* before the machine's own; returns what it wrote, both streams.
 
         Raises:
@@ -60,9 +58,7 @@ class Machine:
         return folder / "bin"
 
     def _environ(self, path: Path | None) -> dict[str, str]:
-        own = {
-            name: value for name, value in os.environ.items() if not name.startswith(("JUPYTER", "HIMALIA"))
-        }
+        own = {name: value for name, value in os.environ.items() if not name.startswith(("JUPYTER", "HIMALIA"))}
         own.pop("VIRTUAL_ENV", None)
         own.pop("PYTHONPATH", None)
         for name in (

@@ -91,9 +91,7 @@ class GatewayApplication:
         self._refuse(exchange, 405, "BAD_REQUEST", message, ("Allow", ", ".join(methods)))
         return False
 
-    def _refuse(
-        self, exchange: Exchange, status: int, code: str, message: str, *headers: tuple[str, str]
-    ) -> None:
+    def _refuse(self, exchange: Exchange, status: int, code: str, message: str, *headers: tuple[str, str]) -> None:
         exchange.refused = (status, error_body(code, message), headers)
 
 

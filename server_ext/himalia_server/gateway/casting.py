@@ -124,9 +124,7 @@ def _strings(name: str, values: Sequence[Any]) -> Column:
         return Column(list(values), ())
     for row, value in enumerate(values):
         if isinstance(value, (list, dict)):
-            raise InputError(
-                f"Failed to convert column {name!r} to type string: row {row} holds {_short(value)}."
-            )
+            raise InputError(f"Failed to convert column {name!r} to type string: row {row} holds {_short(value)}.")
     return Column(list(values), tuple(sorted(kind.__name__ for kind in kinds)))
 
 

@@ -163,9 +163,7 @@ def _revision(table: _Table) -> Revision:
         id=table.matching("id", IDENTIFIER),
         weight=table.integer("weight", 0, 100),
         model_path=table.absolute("model_path"),
-        model_digest=None
-        if digest is None
-        else table.matching("model_digest", re.compile("sha256:[0-9a-f]{64}")),
+        model_digest=None if digest is None else table.matching("model_digest", re.compile("sha256:[0-9a-f]{64}")),
         python=table.absolute("python"),
         layer=None if table.data.get("layer") is None else table.absolute("layer"),
         env=table.environment("env"),

@@ -201,9 +201,7 @@ class Connection(asyncio.Protocol):
         if size > limit:
             self._last(exchange)
             exchange.body.clear()
-            exchange.fail(
-                413, "BAD_REQUEST", f"The body is larger than {limit} bytes; send fewer rows a request."
-            )
+            exchange.fail(413, "BAD_REQUEST", f"The body is larger than {limit} bytes; send fewer rows a request.")
 
     def _expect(self, exchange: Exchange) -> None:
         """Tell a client that waits for it to send the body."""

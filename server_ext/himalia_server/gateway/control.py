@@ -73,14 +73,16 @@ class ControlServer:
         self._state = state
         self._reload = reload
         self._clients: dict[int, Client] = {}
-        path.unlink(missing_ok=True)
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        new = path.with_suffix(".new")
+        new.unlink(missing_ok=True)
         before = os.umask(0o177)
         try:
-            self.listener.bind(str(path))
+            self.listener.bind(str(new))
         finally:
             os.umask(before)
         self.listener.listen(16)
+        new.replace(path)  # who finds it can connect
         self.listener.setblocking(False)
 
     def sources(self) -> list[tuple[int, bool]]:
@@ -124,9 +126,7 @@ class ControlServer:
         elif operation == "state":
             self._push(client, self._line())
         else:
-            self._push(
-                client, b'{"error": "unknown message; send {\\"op\\": \\"reload\\" or \\"state\\"}"}\n'
-            )
+            self._push(client, b'{"error": "unknown message; send {\\"op\\": \\"reload\\" or \\"state\\"}"}\n')
 
     def push(self) -> None:
         """Tell every client the state."""

@@ -13,9 +13,7 @@ from http import HTTPStatus
 import orjson
 
 SAFE_ID = re.compile(r"[A-Za-z0-9._:+/=@-]{1,128}")
-STATUS_LINES = {
-    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
-}
+STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 
 
 class Exchange:

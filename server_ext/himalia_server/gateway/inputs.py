@@ -109,9 +109,7 @@ def decode_json(body: bytes) -> dict[str, Any]:
         content = _decode_slowly(body)
     if not isinstance(content, dict):
         kind = "list" if isinstance(content, list) else type(content).__name__
-        raise InputError(
-            f"The body must be a JSON object with one of the keys {', '.join(FORMATS)}; it is a {kind}."
-        )
+        raise InputError(f"The body must be a JSON object with one of the keys {', '.join(FORMATS)}; it is a {kind}.")
     return content
 
 
@@ -131,9 +129,7 @@ def _only_format(content: dict[str, Any]) -> str:
     found = [name for name in FORMATS if name in content]
     if len(found) != 1:
         there = ", ".join(sorted(content)[:20]) or "none"
-        raise InputError(
-            f"The body must have exactly one of the keys {', '.join(FORMATS)}; its keys are: {there}."
-        )
+        raise InputError(f"The body must have exactly one of the keys {', '.join(FORMATS)}; its keys are: {there}.")
     return found[0]
 
 
@@ -149,9 +145,7 @@ Table = dict[str, Sequence[Any]]
 
 def _read_split(value: Any, _model: Model) -> tuple[Table, int]:
     if not isinstance(value, dict) or "data" not in value or not set(value) <= {"columns", "data", "index"}:
-        raise InputError(
-            "'dataframe_split' must be an object with 'columns' and 'data', and optionally 'index'."
-        )
+        raise InputError("'dataframe_split' must be an object with 'columns' and 'data', and optionally 'index'.")
     columns, data = value.get("columns"), value["data"]
     if not isinstance(columns, list) or not all(isinstance(name, str) for name in columns):
         raise InputError("'dataframe_split' needs 'columns', a list of names: columns are matched by name.")
@@ -162,9 +156,7 @@ def _read_split(value: Any, _model: Model) -> tuple[Table, int]:
         raise InputError("'dataframe_split': 'data' must be a list of rows, each a list of values.")
     for number, row in enumerate(data):
         if len(row) != len(columns):
-            raise InputError(
-                f"'dataframe_split': row {number} has {len(row)} values for {len(columns)} columns."
-            )
+            raise InputError(f"'dataframe_split': row {number} has {len(row)} values for {len(columns)} columns.")
     across: Sequence[Sequence[Any]] = list(zip(*data, strict=True)) if data else [()] * len(columns)
     return dict(zip(columns, across, strict=True)), len(data)
 
@@ -183,9 +175,7 @@ def _read_instances(value: Any, model: Model) -> tuple[Table, int]:
         for name in table:
             lacking = next((number for number, row in enumerate(value) if name not in row), None)
             if lacking is not None:
-                raise InputError(
-                    f"'instances': row {lacking} lacks the column {name!r} that other rows have."
-                )
+                raise InputError(f"'instances': row {lacking} lacks the column {name!r} that other rows have.")
         return table, rows
     return _read_inputs(value, model, "instances")
 
@@ -196,9 +186,7 @@ def _read_inputs(value: Any, model: Model, where: str = "inputs") -> tuple[Table
     if isinstance(value, list) and len(model.columns) == 1:
         return {next(iter(model.columns)): value}, len(value)
     if not isinstance(value, dict):
-        raise InputError(
-            f"{where!r} must name its columns ({_expected(model)}): an object of lists, or records."
-        )
+        raise InputError(f"{where!r} must name its columns ({_expected(model)}): an object of lists, or records.")
     wanted = {name: item for name, item in value.items() if name in model.columns}
     lengths = {len(item) for item in wanted.values() if isinstance(item, list)}
     if len(lengths) > 1:
@@ -215,9 +203,7 @@ _READERS: dict[str, Callable[[Any, Model], tuple[Table, int]]] = {
 }
 
 
-def _cast(
-    table: Table, rows: int, params: dict[str, Any] | None, index: list[Any] | None, model: Model
-) -> Prepared:
+def _cast(table: Table, rows: int, params: dict[str, Any] | None, index: list[Any] | None, model: Model) -> Prepared:
     """Put the signature's columns into its order, drop others, cast each."""
     missing = [name for name in model.columns if name not in table and name not in model.optional]
     if missing:
@@ -240,6 +226,5 @@ def _cast(
 
 def _expected(model: Model) -> str:
     return ", ".join(
-        f"{name!r} ({kind}{', optional' if name in model.optional else ''})"
-        for name, kind in model.columns.items()
+        f"{name!r} ({kind}{', optional' if name in model.optional else ''})" for name, kind in model.columns.items()
     )

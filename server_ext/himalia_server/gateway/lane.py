@@ -125,9 +125,7 @@ class Lane:
             if prepared is None:
                 self._queued_bytes -= len(waiting.body)
                 continue
-            if batch and (
-                waiting.alone or prepared.group != group or rows + prepared.rows > self.limits.batch_rows
-            ):
+            if batch and (waiting.alone or prepared.group != group or rows + prepared.rows > self.limits.batch_rows):
                 kept.append(waiting)
                 continue
             self._queued_bytes -= len(waiting.body)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -29,5 +30,6 @@ class Log:
 
     def _write(self, level: str, message: str, values: dict[str, Any]) -> None:
         line = {"ts": round(time.time(), 3), "level": level, "part": self._part, "pid": os.getpid()}
-        sys.stderr.write(json.dumps({**line, "message": message, **values}) + "\n")
-        sys.stderr.flush()
+        with contextlib.suppress(OSError):  # a full disk must not end the predictions
+            sys.stderr.write(json.dumps({**line, "message": message, **values}) + "\n")
+            sys.stderr.flush()

@@ -113,9 +113,8 @@ class Parent:
             self._changed = True
         if self._stopping_since is None or self._worker.running:
             self._fleet.tick(now)
-        starts = self._worker.wanted and not self._worker.running and now >= self._worker.next_start
-        if starts:
-            self._worker.start(now)
+        due = self._worker.wanted and not self._worker.running and now >= self._worker.next_start
+        starts = due and self._worker.start(now)
         if self._worker.running and (self._fleet.dirty or starts):
             self._worker.send(self._fleet.routes())
         if self._fleet.dirty or self._changed or starts:
@@ -241,9 +240,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run the gateway. Exit codes: 0 after SIGTERM; 75 port taken; 78 configuration; 69 anything else."""
     arguments = argparse.ArgumentParser(prog="himalia_server.gateway", description="Himalia's data plane")
     arguments.add_argument("--config", type=Path, required=True, help="configuration file (JSON)")
-    arguments.add_argument(
-        "--run-dir", type=Path, required=True, help="folder for sockets, with a short path"
-    )
+    arguments.add_argument("--run-dir", type=Path, required=True, help="folder for sockets, with a short path")
     given = arguments.parse_args(argv)
     try:
         parent = Parent(given.config.absolute(), given.run_dir.absolute())

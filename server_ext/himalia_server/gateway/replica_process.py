@@ -110,7 +110,7 @@ class ReplicaProcess:
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         """Send a signal to the replica and to all processes that its model started."""
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS: the latter for a zombie
             os.killpg(self.pid, how)
 
     def clean(self) -> None:

@@ -51,8 +51,17 @@ class WorkerProcess:
         """Whether a table is waiting until the worker reads."""
         return bool(self._sending)
 
-    def start(self, now: float) -> None:
-        """Start a worker; it must be sent the table."""
+    def start(self, now: float) -> bool:
+        """Start a worker; it must be sent the table. False when the system has no room for one now."""
+        try:
+            self._start(now)
+        except OSError as error:
+            self._log.error("the worker cannot be started", error=str(error))
+            self.next_start = now + LONGEST_DELAY
+            return False
+        return True
+
+    def _start(self, now: float) -> None:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         with theirs:
@@ -116,9 +125,7 @@ class WorkerProcess:
             self._link = None
         if self.wanted:
             self._deaths = 0 if now - self._started > STABLE_SECONDS else self._deaths + 1
-            delay = (
-                min(LONGEST_DELAY, FIRST_DELAY * 2 ** min(self._deaths - 2, 10)) if self._deaths > 1 else 0.0
-            )
+            delay = min(LONGEST_DELAY, FIRST_DELAY * 2 ** min(self._deaths - 2, 10)) if self._deaths > 1 else 0.0
             self.next_start = now + delay
             self._log.error("worker died", exit_code=code, next_start_in=delay)
         return True

@@ -185,7 +185,7 @@ def _check_dag(manifest: Manifest, text: str, file: str) -> None:
             if output in makers:
                 where = line_of(text, ["stages", name, "outputs"])
                 raise ManifestFault(
-                    f"{file}, line {where}, stages.{name}.outputs: {output!r} is an output of {makers[output]!r} already.",
+                    f"{file}, line {where}, stages.{name}.outputs: {makers[output]!r} writes {output!r} too.",
                     field=f"stages.{name}.outputs",
                 )
             makers[output] = name

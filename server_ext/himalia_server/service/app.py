@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import secrets
+import shutil
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
@@ -25,6 +26,7 @@ from ..content import ContentStore
 from . import routes, stream
 from .children import Exit
 from .context import Context
+from .gatekeeper import Gatekeeper
 from .layer import publish_layer
 from .logs import request_id
 from .problems import Problem, StorageFull
@@ -79,6 +81,7 @@ def create_app(context: Context, shut_down: Callable[[], None]) -> FastAPI:
     app.include_router(api)
     app.include_router(tracking.mlflow_router)
     app.include_router(routes.health_router)
+    app.add_middleware(Gatekeeper, context=context)
     app.add_middleware(_RequestId)
     _add_error_handlers(app)
     return app
@@ -115,6 +118,7 @@ def stop(app: FastAPI, *, keep_children: bool) -> None:
         context.children.detach()
     else:
         context.children.stop_all()
+        shutil.rmtree(context.site.runtime, ignore_errors=True)
 
 
 def announce_stop(context: Context) -> None:
@@ -131,10 +135,10 @@ def _problem(document: dict[str, Any], headers: dict[str, str] | None = None) ->
 def _add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(Problem)
     async def on_problem(request: Request, problem: Problem) -> JSONResponse:
-        headers = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "2"}}.get(problem.status)
+        headers = {"Retry-After": "2"} if problem.status == 503 else None
         if request.url.path.startswith("/mlflow/"):
             # MLflow's clients show `message` and know these codes
-            code = {401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "RESOURCE_DOES_NOT_EXIST"}
+            code = {403: "PERMISSION_DENIED", 404: "RESOURCE_DOES_NOT_EXIST"}
             document = {"error_code": code.get(problem.status, "INTERNAL_ERROR"), "message": problem.detail}
             return JSONResponse(document, problem.status, headers=headers)
         return _problem(problem.to_dict(), headers)

@@ -104,10 +104,7 @@ async def socket(websocket: WebSocket, after: int | None = None) -> None:
     """The same over a WebSocket: one JSON object a message; `{"reset": true}` and `{"heartbeat": true}` besides."""
     context: Context = websocket.app.state.context
     token = bearer(websocket)
-    principal = await asyncio.to_thread(identify, context, token)
-    if principal is None:
-        await websocket.close(4401, "a valid token is needed")
-        return
+    principal: Principal = websocket.state.principal
     await websocket.accept()
     closed = asyncio.create_task(_until_closed(websocket))
     try:

@@ -168,9 +168,7 @@ def test_expect_continue() -> None:
 
 def test_a_refused_request_is_not_asked_for_its_body() -> None:
     async def scenario(client: Client) -> None:
-        await client.send(
-            b"POST /refused HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n"
-        )
+        await client.send(b"POST /refused HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n")
         status, headers, _ = await client.response()
         assert (status, headers["connection"]) == (401, "close")
 

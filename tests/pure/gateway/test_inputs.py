@@ -236,9 +236,7 @@ def test_columns_that_pandas_types_differently_are_not_mixed() -> None:
 @given(st.lists(st.lists(st.floats(allow_nan=False), min_size=1, max_size=5), min_size=1, max_size=6))
 def test_a_batch_holds_every_request_in_order(requests: list[list[float]]) -> None:
     model = Model(True, True, {"a": "double"})
-    prepared = [
-        prepare(json.dumps({"inputs": {"a": r}}).encode(), "application/json", model) for r in requests
-    ]
+    prepared = [prepare(json.dumps({"inputs": {"a": r}}).encode(), "application/json", model) for r in requests]
     frame = encode_batch(3, prepared)
     head, body = lengths(frame)
     header = json.loads(frame[LENGTHS.size : LENGTHS.size + head])

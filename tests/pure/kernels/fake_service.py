@@ -89,9 +89,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def _problem(self, status: int, title: str, hint: str = "") -> None:
-        self._answer(
-            status, {"type": "about:blank", "title": title, "status": status, "detail": "", "hint": hint}
-        )
+        self._answer(status, {"type": "about:blank", "title": title, "status": status, "detail": "", "hint": hint})
 
     def _serve(self) -> None:
         service = self.service
@@ -100,9 +98,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path == "/health":
             nonce = self.headers.get("X-Himalia-Challenge", "")
             key = service.secret if service.honest else "0" * 64
-            self._answer(
-                200, {"status": "ok", "proof": hmac.new(key.encode(), nonce.encode(), "sha256").hexdigest()}
-            )
+            self._answer(200, {"status": "ok", "proof": hmac.new(key.encode(), nonce.encode(), "sha256").hexdigest()})
             return
         service.requests.append((self.command, self.path, body, dict(self.headers)))
         if service.unavailable > 0:
@@ -127,9 +123,7 @@ class _Handler(BaseHTTPRequestHandler):
             case _, ["clusters", *rest]:
                 self._cluster(method, rest, body)
             case "POST", ["deployments"]:
-                self._answer(
-                    201, {**body, "state": "starting", "model_name": "m", "model_version": "3", "url": "u"}
-                )
+                self._answer(201, {**body, "state": "starting", "model_name": "m", "model_version": "3", "url": "u"})
             case "GET", ["runs"]:
                 self._answer(200, {"items": [{"id": "r1", "state": "succeeded"}]})
             case "POST", ["runs"]:

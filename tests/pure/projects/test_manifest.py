@@ -71,7 +71,8 @@ def test_broken_toml_names_the_line() -> None:
 
 
 def test_a_circle_is_named() -> None:
-    text = "[project]\nname='x'\n[stages.a]\nnotebook='a.ipynb'\nafter=['b']\n[stages.b]\nnotebook='b.ipynb'\nafter=['a']\n"
+    text = "[project]\nname='x'\n[stages.a]\nnotebook='a.ipynb'\nafter=['b']\n"
+    text += "[stages.b]\nnotebook='b.ipynb'\nafter=['a']\n"
     with pytest.raises(ManifestFault, match="circle: a → b"):
         parse_manifest(text)
 
