@@ -42,7 +42,7 @@ def gates() -> Tally:
         "ruff check": [python, "-m", "ruff", "check", "."],
         "ruff format": [python, "-m", "ruff", "format", "--check", "."],
         "mypy": [python, "-m", "mypy", *(word for name in PACKAGES for word in ("-p", name))],
-        "lint-imports": [str(Path(python).with_name("lint-imports"))],
+        "lint-imports": [str(Path(python).with_name("lint-imports")), "--no-logo"],
     }
     tally = Tally()
     for name, command in commands.items():

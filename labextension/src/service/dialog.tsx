@@ -2,7 +2,6 @@ import { Dialog } from '@jupyterlab/apputils';
 import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { himaliaIcon } from '../icons';
 import { ServiceModel } from './model';
 import { stateHelp, stateWord } from './words';
 
@@ -15,12 +14,7 @@ export async function showServiceDialog(model: ServiceModel, trans: TranslationB
     ? [Dialog.cancelButton({ label: close }), Dialog.okButton({ label: trans.__('Start') })]
     : [Dialog.okButton({ label: close })];
   const dialog = new Dialog<void>({
-    title: (
-      <>
-        <himaliaIcon.react tag="span" elementSize="large" verticalAlign="middle" />
-        {trans.__('Himalia service')}
-      </>
-    ),
+    title: trans.__('Himalia service'),
     body: <ServiceFacts model={model} trans={trans} />,
     buttons
   });

@@ -6,6 +6,7 @@ import errno
 import getpass
 import json
 import logging
+import os
 import signal
 import sqlite3
 import sys
@@ -93,12 +94,21 @@ def _main() -> int:
     identity = ProcessIdentity.current().to_dict()
     state = {**identity, "address": context.base_url, "version": __version__, "site": site.id}
     write_private(site.state_file, json.dumps(state))
+    _redirect_output(site)
     server.run(sockets=[listener])
     announce_stop(context)
     stop(app, keep_children=context.facts.get("keep_children", True))
     database.close()
     site.state_file.unlink(missing_ok=True)
     return 0
+
+
+def _redirect_output(site: Site) -> None:
+    """From now on, what C libraries or a dying interpreter print goes to a file."""
+    output = os.open(site.home / "logs" / "service.out", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.close(output)
 
 
 class _Server(uvicorn.Server):

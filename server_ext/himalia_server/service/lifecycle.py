@@ -13,7 +13,6 @@ import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from himalia import __version__
@@ -110,8 +109,8 @@ def _replace_older(found: Found) -> None:
 
 def _start(site: Site) -> Found:
     site.prepare()
-    output = site.home / "logs" / "service.out"
-    descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    # in memory, so that a full disk can still be told; the service moves on to a file once it serves
+    descriptor = os.memfd_create("service-start") if hasattr(os, "memfd_create") else os.dup(2)
     try:
         process = subprocess.Popen(
             [sys.executable, "-m", "himalia_server.service"],
@@ -122,27 +121,33 @@ def _start(site: Site) -> Found:
             env=os.environ | {"HIMALIA_HOME": str(site.home)},
             start_new_session=True,
         )
+        return _await_start(site, process, descriptor)
     except OSError as error:
         raise ServiceError(f"The service could not be started: {error}.") from error
     finally:
         os.close(descriptor)
+
+
+def _await_start(site: Site, process: subprocess.Popen[bytes], output: int) -> Found:
     deadline = time.monotonic() + START_SECONDS
     while (found := find(site)) is None:
         if process.poll() is not None:
-            raise ServiceError(_why(output, process.returncode))
+            raise ServiceError(_why(site, output, process.returncode))
         if time.monotonic() > deadline:
             process.kill()
             raise ServiceError(
-                f"The service did not answer within {START_SECONDS:g} s. See {output} and himalia doctor."
+                f"The service did not answer within {START_SECONDS:g} s. See himalia logs and himalia doctor."
             )
         time.sleep(0.02)
     return found
 
 
-def _why(output: Path, code: int) -> str:
-    lines = [line for line in output.read_text(errors="replace").splitlines() if line.strip()]
+def _why(site: Site, output: int, code: int) -> str:
+    with os.fdopen(os.dup(output), "rb") as file:
+        file.seek(0)
+        lines = [line for line in file.read().decode(errors="replace").splitlines() if line.strip()]
     last = lines[-1].removeprefix("himalia: ") if lines else f"exit code {code}"
-    return last if code == 78 else f"The service could not be started: {last}. See {output}."
+    return last if code == 78 else f"The service could not be started: {last}. See {site.log('service')}."
 
 
 def stop(found: Found, *, keep_children: bool = False) -> None:

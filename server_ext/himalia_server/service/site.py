@@ -29,6 +29,14 @@ def default_home() -> Path:
     return (Path(data) if data else Path.home() / ".local" / "share") / "himalia"
 
 
+def cache_folder() -> Path:
+    """Where things lie that can be made again at any time, shared by all sites of the user."""
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "himalia"
+    cache = os.environ.get("XDG_CACHE_HOME")
+    return (Path(cache) if cache else Path.home() / ".cache") / "himalia"
+
+
 def write_private(path: Path, text: str) -> None:
     """Replace *path* atomically with *text*, readable by its owner only (0600)."""
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class MlflowUnavailable(Exception):  # noqa: N818 (a state that passes, not a fault of the request)
+class MlflowUnavailable(Exception):
     """MLflow is starting, stopping or dead; the same request may succeed later."""
 
 

@@ -14,14 +14,16 @@ from ..service.auth import Principal
 from ..service.children import ChildSpec
 from ..service.context import Context
 from ..service.problems import Invalid, NotFound, Unavailable, nearest
+from ..service.site import cache_folder
 from ..store import Project
 from .client import MlflowClient
 from .errors import DatabaseError, MlflowError, MlflowUnavailable
 from .models import ModelVersionView, ModelView
-from .server import mlflow_command, mlflow_environment, prepare_database
+from .server import mlflow_command, mlflow_environment
 
 log = logging.getLogger(__name__)
 CHILD = "mlflow"
+PREPARATION = "mlflow-prepare"
 NICE = 10
 """MLflow starts in the background of a lab that somebody wants to use."""
 
@@ -49,18 +51,42 @@ class Tracking:
     def _start(self) -> None:
         try:
             if not self.context.children.alive(CHILD):
-                site = self.context.site
-                prepare_database(site.tracking_database, site.home / "backups" / "mlflow-template")
+                self._prepare()
                 self.context.children.start(self._spec())
             while not self.wait(5):
                 if self.context.children.get(CHILD) is None:
                     return
-        except (OSError, RuntimeError, DatabaseError) as error:
+        except (OSError, RuntimeError) as error:
+            if self.context.facts.get("stopping"):
+                return
             self.failure = str(error)
             log.exception("MLflow could not be started")
             self._tell("failed", str(error))
             return
         self._tell("running", None)
+
+    def _prepare(self) -> None:
+        """Make or migrate MLflow's database, in a child, so that it ends when the service is told to end.
+
+        Raises:
+            DatabaseError: it cannot be used; the text says why.
+        """
+        site = self.context.site
+        command = [sys.executable, "-m", "himalia_server.tracking.server"]
+        self.context.children.start(
+            ChildSpec(
+                name=PREPARATION,
+                argv=[*command, str(site.tracking_database), str(cache_folder())],
+                env=dict(os.environ),
+                cwd=str(site.home),
+                nice=NICE,
+            )
+        )
+        end = self.context.children.wait(PREPARATION)
+        self.context.children.forget(PREPARATION)
+        if end is None or end.code != 0:
+            lines = site.log(PREPARATION).read_text(errors="replace").strip().splitlines()
+            raise DatabaseError(lines[-1] if lines else "MLflow's database could not be prepared.")
 
     def _spec(self) -> ChildSpec:
         site = self.context.site

@@ -174,6 +174,16 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
+def main(db_path: Path, template_cache: Path) -> int:
+    """Prepare a database as a process of its own; a failure's sentence goes to standard error, its code is 78."""
+    try:
+        prepare_database(db_path, template_cache)
+    except DatabaseError as error:
+        sys.stderr.write(f"{error}\n")
+        return 78
+    return 0
+
+
 async def wait_ready(socket_path: Path, timeout: float) -> None:  # noqa: ASYNC109 (part of the interface)
     """Return when MLflow answers /health with 200. Raises MlflowUnavailable after *timeout* seconds."""
     try:
@@ -198,3 +208,7 @@ async def _healthy(socket_path: Path) -> bool:
         return False
     finally:
         writer.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2])))
