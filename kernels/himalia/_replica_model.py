@@ -41,9 +41,7 @@ class ServedModel:
         except ModuleNotFoundError as error:
             if error.name != "mlflow":
                 raise
-            message = (
-                "the environment of this deployment lacks the package mlflow; add it to the requirements"
-            )
+            message = "the environment of this deployment lacks the package mlflow; add it to the requirements"
             raise ModuleNotFoundError(message, name="mlflow") from error
         self._pandas = importlib.import_module("pandas")
         self._numpy = importlib.import_module("numpy")
@@ -139,9 +137,7 @@ class ServedModel:
                 results.append((True, plain_json.encode(plain[start : start + count])))
                 start += count
         except Exception as error:  # any model may raise anything; each request is tried alone next
-            log.info(
-                "a batch of %d requests failed, each is tried alone: %s", len(rows), type(error).__name__
-            )
+            log.info("a batch of %d requests failed, each is tried alone: %s", len(rows), type(error).__name__)
             return None
         return results
 

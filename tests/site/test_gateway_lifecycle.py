@@ -164,10 +164,13 @@ class Gateway:
         new.replace(self.file)
 
     def reload(self, *deployments: dict[str, Any]) -> None:
-        """Write a configuration with these deployments and have it read."""
-        self.config = {**self.config, "version": self.config["version"] + 1, "deployments": list(deployments)}
+        """Have a configuration with these deployments read; as the service does: say it, and hang up."""
+        version = self.config["version"] + 1
+        self.config = {**self.config, "version": version, "deployments": list(deployments)}
         self.write(self.config)
-        self.send({"op": "reload"})
+        with self.connect() as control:
+            control.sendall(b'{"op": "reload"}\n')
+        wait_until(lambda: self.state()["config_version"] == version, 20, f"configuration {version}")
 
     def connect(self) -> socket.socket:
         control = socket.socket(socket.AF_UNIX)

@@ -1,7 +1,8 @@
 """The control socket: newline-delimited JSON for the service, in `RUN/control.sock` (0600).
 
 Clients send ``{"op": "reload"}`` or ``{"op": "state"}``. Each client gets ``{"state": …}`` when it connects,
-after each change, and when it asks.
+after each change, and when it asks. The state's ``config_version`` is that of the configuration by which
+requests are answered: it is told only when the worker has taken it over.
 """
 
 from __future__ import annotations
@@ -42,11 +43,18 @@ class Client:
         self.send()
 
     def send(self) -> None:
-        """Send what can be sent without waiting; OSError when the client has gone."""
+        """Send what can be sent without waiting.
+
+        A client that does not listen any more may have said something before it left: it is dropped only
+        when all of that was read.
+        """
         while self._sending:
             try:
                 count = self.connection.send(self._sending)
             except BlockingIOError:
+                return
+            except OSError:
+                self._sending, self._next = b"", None
                 return
             self._sending = self._sending[count:]
             if not self._sending and self._next is not None:
@@ -58,6 +66,8 @@ class Client:
             data = self.connection.recv(65536)
         except BlockingIOError:
             return []
+        except OSError:
+            return None
         if not data or len(self._received) > MAX_LINE:
             return None
         *lines, self._received = (self._received + data).split(b"\n")
@@ -97,18 +107,15 @@ class ControlServer:
                 connection.close()
                 return
             client = self._clients[connection.fileno()] = Client(connection)
-            self._push(client, self._line())
+            client.push(self._line())
 
     def serve(self, fd: int) -> None:
         """Read from and write to the client with this file descriptor."""
         client = self._clients.get(fd)
         if client is None:
             return
-        try:
-            client.send()
-            lines = client.receive()
-        except OSError:
-            lines = None
+        client.send()
+        lines = client.receive()
         if lines is None:
             self._drop(client)
             return
@@ -124,24 +131,18 @@ class ControlServer:
         if operation == "reload":
             self._reload()
         elif operation == "state":
-            self._push(client, self._line())
+            client.push(self._line())
         else:
-            self._push(client, b'{"error": "unknown message; send {\\"op\\": \\"reload\\" or \\"state\\"}"}\n')
+            client.push(b'{"error": "unknown message; send {\\"op\\": \\"reload\\" or \\"state\\"}"}\n')
 
     def push(self) -> None:
         """Tell every client the state."""
         line = self._line()
-        for client in list(self._clients.values()):
-            self._push(client, line)
+        for client in self._clients.values():
+            client.push(line)
 
     def _line(self) -> bytes:
         return json.dumps({"state": self._state()}).encode() + b"\n"
-
-    def _push(self, client: Client, line: bytes) -> None:
-        try:
-            client.push(line)
-        except OSError:
-            self._drop(client)
 
     def _drop(self, client: Client) -> None:
         self._clients.pop(client.connection.fileno(), None)

@@ -51,7 +51,9 @@ class Parent:
         self._listener = _listen(self._config.host, self._config.port)
         self._control = ControlServer(run_dir / "control.sock", self.state, self.reload)
         self._fleet = Fleet(run_dir, self._log)
-        self._fleet.apply(self._config)
+        self._awaited: tuple[int, int] | None = None
+        self._confirmed_version = 0
+        self._apply(self._config)
         self._worker = WorkerProcess(self._listener, self._log)
         self._stopping_since: float | None = None
         self._changed = True
@@ -80,7 +82,7 @@ class Parent:
         return {
             "pid": os.getpid(),
             "worker_pid": self._worker.pid,
-            "config_version": self._config.version,
+            "config_version": self._confirmed_version,
             "config_error": self._config_error,
             "listen": self._address(),
             "deployments": self._fleet.state(),
@@ -98,8 +100,13 @@ class Parent:
             self._log.error("new configuration refused", error=str(error))
             return
         self._config, self._config_error = config, None
-        self._fleet.apply(config)
+        self._apply(config)
         self._log.info("configuration applied", version=config.version)
+
+    def _apply(self, config: Config) -> None:
+        """Hand a configuration over; its version is told when the worker has confirmed the next table."""
+        self._fleet.apply(config)
+        self._awaited = (self._fleet.sequence, config.version)
 
     def _address(self) -> dict[str, Any]:
         host, port = self._listener.getsockname()[:2] if self._listener.fileno() >= 0 else (None, None)
@@ -162,6 +169,9 @@ class Parent:
                 self._fleet.kill(message["stuck"])
             else:
                 self._fleet.used(message["sequence"], message["links"])
+                if self._awaited is not None and message["sequence"] >= self._awaited[0]:
+                    self._confirmed_version, self._awaited = self._awaited[1], None
+                    self._changed = True
 
     def _signals(self, numbers: bytes) -> None:
         if signal.SIGHUP in numbers:

@@ -116,6 +116,9 @@ class Driver:
             if not self._wait_for_tracking(project, name):
                 return {"status": "cancelled", "error": "The run was cancelled."}
             self._launch(project, manifest, name)
+            if self._cancelled():
+                # whoever cancelled a moment ago found no process to stop yet
+                children.stop(child)
         end: Exit | None = None
         if children.get(child) is not None:
             while end is None and not self.stopping.is_set():
@@ -217,6 +220,8 @@ class Driver:
         try:
             return dict(json.loads(self._outcome_file(name).read_text()))
         except (OSError, ValueError):
+            if self._cancelled():
+                return {"status": "cancelled", "error": "The run was cancelled before the stage had begun."}
             how = end.sentence if end else "nothing is left of it"
             return {"status": "lost", "error": f"The stage's process ended without a result: {how}."}
 
