@@ -216,8 +216,10 @@ def test_a_killed_worker_is_replaced_and_its_task_finishes(holder: RunningHolder
         victim = int(marker.read_text())
         os.kill(victim, signal.SIGKILL)
         assert future.result(60) != victim
-    after = holder.ready()
-    assert sorted(worker.restarts for worker in after.workers) == [0, 1]
+    after = holder.wait(
+        lambda state: state.running == 2 and sorted(worker.restarts for worker in state.workers) == [0, 1],
+        "one restarted worker",
+    )
     assert victim not in [worker.pid for worker in after.workers]
 
 

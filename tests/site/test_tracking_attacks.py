@@ -33,9 +33,7 @@ def _furnish(lab: Lab, project: str) -> dict[str, str]:
         assert answer.status == 200, (path, answer.status, answer.body)
         return answer.json() if answer.body else {}
 
-    experiment = ask("POST", "/api/2.0/mlflow/experiments/create", {"name": f"exp-{project}"})[
-        "experiment_id"
-    ]
+    experiment = ask("POST", "/api/2.0/mlflow/experiments/create", {"name": f"exp-{project}"})["experiment_id"]
     run = ask("POST", "/api/2.0/mlflow/runs/create", {"experiment_id": experiment, "run_name": word})
     run_id = run["run"]["info"]["run_id"]
     ask("POST", "/api/2.0/mlflow/runs/log-parameter", {"run_id": run_id, "key": "word", "value": word})
@@ -376,9 +374,7 @@ def test_h4_h5_closed_routes_are_closed_to_an_owner_and_reported(lab: Lab, metho
 
 
 def test_h4_the_assistant_trusts_nobody_on_the_socket(lab: Lab) -> None:
-    answer = lab.direct(
-        "PUT", "/ajax-api/3.0/mlflow/assistant/config", {}, headers={"X-Forwarded-For": "127.0.0.1"}
-    )
+    answer = lab.direct("PUT", "/ajax-api/3.0/mlflow/assistant/config", {}, headers={"X-Forwarded-For": "127.0.0.1"})
     assert answer.status in (403, 404), answer.body
 
 

@@ -166,9 +166,7 @@ def subject(lab: Lab) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_each_role_may_do_what_the_table_says(
-    lab: Lab, tmp_path: Path, subject: dict[str, str], role: str
-) -> None:
+def test_each_role_may_do_what_the_table_says(lab: Lab, tmp_path: Path, subject: dict[str, str], role: str) -> None:
     become(tmp_path, role)
     client = MlflowClient()
     doomed = lab.client().create_run(subject["experiment"], "doomed", {})
@@ -187,9 +185,7 @@ def test_each_role_may_do_what_the_table_says(
             act()
             continue
         before = len(lab.denied())
-        with pytest.raises(
-            MlflowException, match=f"needs the role {ACTIONS[action][0]}.*yours is {role}"
-        ) as raised:
+        with pytest.raises(MlflowException, match=f"needs the role {ACTIONS[action][0]}.*yours is {role}") as raised:
             act()
         assert raised.value.error_code == "PERMISSION_DENIED"
         assert len(lab.denied()) == before + 1
@@ -279,10 +275,7 @@ def test_files_come_in_parts_and_in_a_sandbox(lab: Lab) -> None:
     assert page.status == 200
     assert page.headers["content-security-policy"] == "frame-ancestors 'self'"
     assert "x-frame-options" not in page.headers
-    assert (
-        "access-control-allow-origin"
-        not in lab.call("GET", "/version", headers={"Origin": "http://evil"}).headers
-    )
+    assert "access-control-allow-origin" not in lab.call("GET", "/version", headers={"Origin": "http://evil"}).headers
 
 
 def test_an_upload_that_breaks_off_leaves_no_file(lab: Lab) -> None:
@@ -309,9 +302,6 @@ def test_bodies_that_mlflow_would_buffer_are_limited(lab: Lab) -> None:
     path = "/api/2.0/mlflow/runs/log-batch"
     answer = lab.call("POST", path, headers={"Content-Length": str(65 << 20)}, body=b"")
     assert answer.status == 413
-    assert (
-        lab.call("POST", path, headers={"Transfer-Encoding": "chunked"}, body=iter([b"1\r\n{\r\n"])).status
-        == 411
-    )
+    assert lab.call("POST", path, headers={"Transfer-Encoding": "chunked"}, body=iter([b"1\r\n{\r\n"])).status == 411
     large = {"key": "x", "value": "y" * (5 << 20)}
     assert lab.call("PATCH", "/api/3.0/mlflow/traces/tr-1/tags", large).status == 413

@@ -121,9 +121,7 @@ class Lab:
     def client(self, project: str = "alpha") -> MlflowClient:
         return MlflowClient(self.socket, project)
 
-    def raw(
-        self, method: str, target: str, headers: dict[str, str] | None = None, body: Any = None
-    ) -> Answer:
+    def raw(self, method: str, target: str, headers: dict[str, str] | None = None, body: Any = None) -> Answer:
         """One request with exactly this target; nothing is normalised."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:

@@ -189,9 +189,7 @@ def test_the_socket_is_private_and_has_one_owner(lab: Lab) -> None:
 
 def test_no_tcp_port_is_opened(lab: Lab) -> None:
     assert lab.mlflow is not None
-    sockets = {
-        str(link.readlink()) for link in Path(f"/proc/{lab.mlflow.pid}/fd").iterdir() if link.is_symlink()
-    }
+    sockets = {str(link.readlink()) for link in Path(f"/proc/{lab.mlflow.pid}/fd").iterdir() if link.is_symlink()}
     inodes = {name.removeprefix("socket:[").removesuffix("]") for name in sockets if "socket:" in name}
     for table in ("tcp", "tcp6", "udp", "udp6"):
         lines = Path(f"/proc/net/{table}").read_text().splitlines()[1:]

@@ -42,11 +42,7 @@ def constants(source: str) -> dict[str, Any]:
     """The upper-case names that a cell assigns, without running the rest of it."""
     names: dict[str, Any] = {}
     for node in ast.parse(source).body:
-        if (
-            isinstance(node, ast.Assign)
-            and isinstance(node.targets[0], ast.Name)
-            and node.targets[0].id.isupper()
-        ):
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id.isupper():
             exec(compile(ast.Module([node], []), "<cell>", "exec"), names)
     names.pop("__builtins__", None)
     return names

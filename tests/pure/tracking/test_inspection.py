@@ -90,12 +90,8 @@ def test_reserved_trace_tags_are_refused(tag: str, prefix: str) -> None:
 
 @given(tag=st.sampled_from(sorted(inspection.RESERVED_TRACE_TAGS)), data=st.data())
 def test_reserved_tags_are_found_at_any_depth(tag: str, data: st.DataObject) -> None:
-    found: Any = data.draw(
-        st.sampled_from([{tag: "x"}, {"key": tag}, {"tags": [{"key": tag, "value": "x"}]}])
-    )
-    for wrapper in data.draw(
-        st.lists(st.sampled_from(["trace", "trace_info", "traceInfo", "tags", ""]), max_size=6)
-    ):
+    found: Any = data.draw(st.sampled_from([{tag: "x"}, {"key": tag}, {"tags": [{"key": tag, "value": "x"}]}]))
+    for wrapper in data.draw(st.lists(st.sampled_from(["trace", "trace_info", "traceInfo", "tags", ""]), max_size=6)):
         found = {wrapper: found} if wrapper else [found]
     assert refused("POST", "/api/3.0/mlflow/traces", {"trace": found, "other": data.draw(json_values)}) == 403
 
@@ -187,9 +183,7 @@ def test_completing_names_the_model_of_the_path() -> None:
 
 
 @given(st.integers(0, 4), st.sampled_from(["models", "MODELS", "Models"]), st.booleans())
-def test_a_models_files_are_recognised_however_they_are_written(
-    rounds: int, parent: str, upper: bool
-) -> None:
+def test_a_models_files_are_recognised_however_they_are_written(rounds: int, parent: str, upper: bool) -> None:
     path = f"workspaces/alpha/1/{parent}/{MODEL.upper() if upper else MODEL}/artifacts/MLmodel"
     for _ in range(rounds):
         path = "".join(f"%{ord(c):02x}" if c in "mMoO-" else quote(c, safe="/") for c in path)
@@ -203,9 +197,7 @@ def test_other_folders_are_not_models() -> None:
         inspection.model_of_path("1/models/m-?/x")
 
 
-@pytest.mark.parametrize(
-    "path", ["workspaces/beta/x", "workspaces", "%77orkspaces/beta/x", " workspaces/beta/x"]
-)
+@pytest.mark.parametrize("path", ["workspaces/beta/x", "workspaces", "%77orkspaces/beta/x", " workspaces/beta/x"])
 def test_artifact_paths_of_other_projects_are_refused(path: str) -> None:
     with pytest.raises(RequestRefusedError) as raised:
         inspection.check_artifact_path(path, "alpha")

@@ -83,8 +83,6 @@ def test_the_token_is_read_for_every_request(tmp_path: Path, monkeypatch: pytest
 
 
 def test_it_is_imported_without_mlflow_or_requests() -> None:
-    code = (
-        "import sys, himalia.mlflow_headers; print([m for m in ('mlflow', 'requests') if m in sys.modules])"
-    )
+    code = "import sys, himalia.mlflow_headers; print([m for m in ('mlflow', 'requests') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "[]"

@@ -138,9 +138,7 @@ def test_no_path_with_a_trick_is_safe(text: str) -> None:
             assert "%" not in path or policy.is_artifact_path(path)
 
 
-@given(
-    st.lists(st.sampled_from(["..", ".", "", "a", "%2e%2e", "\\", "b\x00"]), max_size=5), st.integers(0, 3)
-)
+@given(st.lists(st.sampled_from(["..", ".", "", "a", "%2e%2e", "\\", "b\x00"]), max_size=5), st.integers(0, 3))
 def test_no_encoding_hides_a_dotted_segment(segments: list[str], rounds: int) -> None:
     path = "/".join(segments)
     for _ in range(rounds):
@@ -159,9 +157,7 @@ def test_what_is_made_up_is_refused_unless_a_line_names_it(method: str, text: st
         assert any(
             route.method == method
             and route.action == action
-            and re.fullmatch(
-                re.escape(route.path).replace(r"\*\*", ".+").replace(r"\*", "[^/]+"), "/api/" + text
-            )
+            and re.fullmatch(re.escape(route.path).replace(r"\*\*", ".+").replace(r"\*", "[^/]+"), "/api/" + text)
             for route in ROUTES
         )
 
