@@ -68,9 +68,7 @@ def _origin(url: SplitResult) -> tuple[str, str, int]:
 def _token() -> str:
     name = os.environ.get("HIMALIA_TOKEN_FILE", "")
     if not name:
-        raise RuntimeError(
-            "HIMALIA_TOKEN_FILE is not set, so MLflow has no token. Start this project's kernel."
-        )
+        raise RuntimeError("HIMALIA_TOKEN_FILE is not set, so MLflow has no token. Start this project's kernel.")
     try:
         token = Path(name).read_text(encoding="ascii").strip()
     except (OSError, ValueError) as error:

@@ -27,6 +27,7 @@ from himalia_server.clusters import (
 )
 from tests.waiting import short_dir, wait_until
 
+pytestmark = pytest.mark.timeout(120)
 LAYER = Path(himalia.__file__).parent.parent
 
 
@@ -134,6 +135,11 @@ def connected(state: ClusterState, timeout: float = 20) -> Iterator[Client]:
         yield client
 
 
+def results(futures: list[Future]) -> list[Any]:
+    """Wait for *futures*, each for a bounded time: ``Client.gather`` has no timeout."""
+    return [future.result(30) for future in futures]
+
+
 @pytest.fixture(scope="module")
 def holder() -> Iterator[RunningHolder]:
     with running_holder() as running:
@@ -145,7 +151,8 @@ def test_a_client_computes(holder: RunningHolder) -> None:
     assert (state.wanted, state.threads, state.memory_bytes) == (2, 2, 2**30)
     with connected(state) as client:
         assert client.submit(pow, 2, 10).result(20) == 1024
-        assert client.gather(client.map(abs, [-1, -2, -3])) == [1, 2, 3]
+        assert client.gather(client.submit(pow, 2, 3)) == 8
+        assert results(client.map(abs, [-1, -2, -3])) == [1, 2, 3]
         assert "tls://" in repr(client)
         assert "tls://" in client._repr_html_()  # what a notebook shows
         assert client.dashboard_link
@@ -167,13 +174,13 @@ def test_scaling_down_moves_results_to_those_that_stay(holder: RunningHolder) ->
     state = holder.ready()
     with connected(state) as client:
         pids = client.map(lambda _: os.getpid(), range(8), pure=False)
-        expected = client.gather(pids)
+        expected = results(pids)
         spread = client.map(lambda n: b"x" * n, range(1000, 1020), pure=False)
-        client.gather(spread)
+        results(spread)
         assert holder.control.scale(1).wanted == 1
         holder.ready(1)
-        assert client.gather(pids) == expected
-        assert [len(data) for data in client.gather(spread)] == list(range(1000, 1020))
+        assert results(pids) == expected
+        assert [len(data) for data in results(spread)] == list(range(1000, 1020))
         assert holder.control.scale(3).wanted == 3
         holder.ready(3)
         assert len(client.scheduler_info(n_workers=-1)["workers"]) == 3

@@ -31,8 +31,7 @@ def main(task: str, path: Path) -> int:
             _safe_initialize_tables(engine)
         else:
             known = {
-                script.revision
-                for script in ScriptDirectory.from_config(_get_alembic_config("")).walk_revisions()
+                script.revision for script in ScriptDirectory.from_config(_get_alembic_config("")).walk_revisions()
             }
             if _get_schema_version(engine) not in known:
                 return NEWER

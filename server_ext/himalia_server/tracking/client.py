@@ -109,9 +109,7 @@ class MlflowClient:
     def log_metrics(self, run_id: str, metrics: Mapping[str, float], step: int = 0) -> None:
         """Log one value a metric, now."""
         now = _now_ms()
-        items = [
-            {"key": key, "value": value, "timestamp": now, "step": step} for key, value in metrics.items()
-        ]
+        items = [{"key": key, "value": value, "timestamp": now, "step": step} for key, value in metrics.items()]
         self._log_batches(run_id, "metrics", items)
 
     def _log_batches(self, run_id: str, kind: str, items: list[dict[str, Any]]) -> None:
@@ -263,9 +261,7 @@ class MlflowClient:
     def _own_path(self, uri: str) -> str:
         path = uri.removeprefix("mlflow-artifacts:/")
         if path == uri or not path.startswith(f"workspaces/{self._workspace}/"):
-            raise MlflowError(
-                "INVALID_PARAMETER_VALUE", f"{uri} is not a place in the workspace {self._workspace!r}."
-            )
+            raise MlflowError("INVALID_PARAMETER_VALUE", f"{uri} is not a place in the workspace {self._workspace!r}.")
         return _checked_relative(path)
 
     # --- HTTP
@@ -283,9 +279,7 @@ class MlflowClient:
         try:
             answer = json.loads(text) if text else {}
         except ValueError as error:
-            raise MlflowError(
-                "INTERNAL_ERROR", f"{path} was not answered with JSON: {text[:200]!r}"
-            ) from error
+            raise MlflowError("INTERNAL_ERROR", f"{path} was not answered with JSON: {text[:200]!r}") from error
         return answer if isinstance(answer, dict) else {}
 
     @contextmanager
@@ -325,9 +319,7 @@ def _raise_for(response: http.client.HTTPResponse) -> None:
 def _checked_name(name: str) -> str:
     """A file's name from a listing; never one that leads elsewhere."""
     if name in ("", ".", "..") or any(character in name for character in "/\\\0"):
-        raise MlflowError(
-            "INVALID_PARAMETER_VALUE", f"MLflow lists an artifact named {name!r}; not downloaded."
-        )
+        raise MlflowError("INVALID_PARAMETER_VALUE", f"MLflow lists an artifact named {name!r}; not downloaded.")
     return name
 
 

@@ -76,9 +76,7 @@ def for_client(upstream: aiohttp.ClientResponse, path: str) -> list[tuple[str, s
     kept = [
         (name, value)
         for name, value in upstream.headers.items()
-        if name.lower() not in _DROPPED
-        and name.lower() not in named
-        and not name.lower().startswith("access-control-")
+        if name.lower() not in _DROPPED and name.lower() not in named and not name.lower().startswith("access-control-")
     ]
     ours = _FILE_HEADERS if holds_user_content(path) else PAGE_HEADERS
     return kept + list(ours.items())

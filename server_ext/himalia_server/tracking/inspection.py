@@ -84,9 +84,7 @@ def parse_json_object(raw: bytes) -> Json:
     try:
         body = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique_names, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
-        raise RequestRefusedError(
-            400, "INVALID_PARAMETER_VALUE", f"The body is not valid JSON: {error}"
-        ) from error
+        raise RequestRefusedError(400, "INVALID_PARAMETER_VALUE", f"The body is not valid JSON: {error}") from error
     if not isinstance(body, dict):
         raise RequestRefusedError(400, "INVALID_PARAMETER_VALUE", "The body must be a JSON object.")
     return body
@@ -123,9 +121,7 @@ def _check_trace(body: Json, project: str, path: str) -> References:
     """H1. A reserved tag is looked for everywhere, under both spellings protobuf's JSON allows."""
     reserved = _reserved_name(body)
     if reserved is not None:
-        raise RequestRefusedError(
-            403, "PERMISSION_DENIED", f"The trace tag {reserved!r} is set by the server only."
-        )
+        raise RequestRefusedError(403, "PERMISSION_DENIED", f"The trace tag {reserved!r} is set by the server only.")
     return References()
 
 
@@ -225,17 +221,13 @@ def _check_finalize(body: Json, project: str, path: str) -> References:
 def _field(body: Json, snake: str, camel: str) -> object:
     """A field that protobuf's JSON accepts under two names; both at once is refused."""
     if snake in body and camel in body:
-        raise RequestRefusedError(
-            400, "INVALID_PARAMETER_VALUE", f"The body has both {snake!r} and {camel!r}."
-        )
+        raise RequestRefusedError(400, "INVALID_PARAMETER_VALUE", f"The body has both {snake!r} and {camel!r}.")
     return body.get(snake, body.get(camel))
 
 
 def _checked_id(value: object, form: re.Pattern[str], what: str) -> str:
     if not isinstance(value, str) or not form.fullmatch(value):
-        raise RequestRefusedError(
-            400, "INVALID_PARAMETER_VALUE", f"{what} {value!r} is not an id of MLflow's form."
-        )
+        raise RequestRefusedError(400, "INVALID_PARAMETER_VALUE", f"{what} {value!r} is not an id of MLflow's form.")
     return value
 
 

@@ -89,9 +89,7 @@ def _template(cache: Path) -> Path:
                 fresh = Path(folder, "template.db")
                 done = _run_prepare("template", fresh)
                 if done.returncode != 0:
-                    raise DatabaseError(
-                        f"MLflow could not create a database in {cache}:\n{_last_lines(done.stderr)}"
-                    )
+                    raise DatabaseError(f"MLflow could not create a database in {cache}:\n{_last_lines(done.stderr)}")
                 _copy(fresh, template)
     return template
 
@@ -109,9 +107,7 @@ def _revision(path: Path) -> str | None:
                 raise DatabaseError(f"{path} is no database of MLflow. Move it away, or name another.")
             row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     except sqlite3.DatabaseError as error:
-        raise DatabaseError(
-            f"{path} is not a readable SQLite database: {error}. Restore a backup."
-        ) from error
+        raise DatabaseError(f"{path} is not a readable SQLite database: {error}. Restore a backup.") from error
     return str(row[0]) if row else ""
 
 

@@ -43,9 +43,7 @@ class Upstream:
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.UnixConnector(
-                    str(self._socket_path), limit=0, keepalive_timeout=_KEEPALIVE_S
-                ),
+                connector=aiohttp.UnixConnector(str(self._socket_path), limit=0, keepalive_timeout=_KEEPALIVE_S),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S, sock_read=_READ_S),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
