@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -193,8 +194,6 @@ def running_lab() -> Iterator[Lab]:
         before = {key: os.environ.get(key) for key in (*changed, "XDG_RUNTIME_DIR")}
         os.environ.update(changed)
         os.environ.pop("XDG_RUNTIME_DIR", None)
-        import tempfile
-
         tempfile.tempdir = None
         try:
             lab.start()

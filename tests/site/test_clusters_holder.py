@@ -17,7 +17,6 @@ import psutil
 import pytest
 from distributed import Client, Future, Security
 
-import himalia
 from himalia_server.clusters import (
     ClusterControl,
     ClusterState,
@@ -25,10 +24,10 @@ from himalia_server.clusters import (
     HolderUnreachableError,
     RequestRefusedError,
 )
+from tests.layer import kernel_layer
 from tests.waiting import short_dir, wait_until
 
 pytestmark = pytest.mark.timeout(120)
-LAYER = Path(himalia.__file__).parent.parent
 
 
 class RunningHolder:
@@ -45,7 +44,7 @@ class RunningHolder:
             "project": "flights",
             "profile": {"backend": "local"},
             "python": sys.executable,
-            "layer": str(LAYER),
+            "layer": str(kernel_layer()),
             "folder": str(folder / "state"),
             "socket": str(self.socket),
             "workers": 2,

@@ -21,6 +21,7 @@ import pandas as pd
 import psutil
 import pytest
 
+from tests.layer import kernel_layer
 from tests.waiting import short_dir, wait_until
 
 COLUMNS = ["length", "width", "height"]
@@ -117,7 +118,7 @@ def revision(name: str, model: Path, **changes: Any) -> dict[str, Any]:
         "model_path": str(model),
         "model_digest": None,
         "python": sys.executable,
-        "layer": None,
+        "layer": str(kernel_layer()),
         "env": {},
         "replicas": {"min": 1, "max": 1},
     }

@@ -100,7 +100,7 @@ class Site:
                 _create_once(identity, json.dumps(fresh))
             data = json.loads(identity.read_text())
             site = cls(folder, str(data["id"]), str(data["secret"]))
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise SiteError(
                 f"The site folder {folder} cannot be used: {error}. Check its permissions and free space, or set "
                 "HIMALIA_HOME to another folder."

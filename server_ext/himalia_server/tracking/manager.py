@@ -14,7 +14,7 @@ from ..service.auth import Principal
 from ..service.children import ChildSpec
 from ..service.context import Context
 from ..service.problems import Invalid, NotFound, Unavailable, nearest
-from ..service.site import cache_folder
+from ..service.site import cache_folder, private_folder
 from ..store import Project
 from .client import MlflowClient
 from .errors import DatabaseError, MlflowError, MlflowUnavailable
@@ -77,7 +77,7 @@ class Tracking:
             ChildSpec(
                 name=PREPARATION,
                 argv=[*command, str(site.tracking_database), str(cache_folder())],
-                env=dict(os.environ),
+                env=dict(os.environ) | {"TMPDIR": str(self._temporary())},
                 cwd=str(site.home),
                 nice=NICE,
             )
@@ -88,9 +88,14 @@ class Tracking:
             lines = site.log(PREPARATION).read_text(errors="replace").strip().splitlines()
             raise DatabaseError(lines[-1] if lines else "MLflow's database could not be prepared.")
 
+    def _temporary(self) -> Path:
+        """MLflow leaves lock files in the temporary folder: here they go with the runtime folder."""
+        return private_folder(self.context.site.runtime / "mlflow-tmp")
+
     def _spec(self) -> ChildSpec:
         site = self.context.site
-        kept = {key: os.environ[key] for key in ("PATH", "HOME", "LANG", "TMPDIR") if key in os.environ}
+        kept = {key: os.environ[key] for key in ("PATH", "HOME", "LANG") if key in os.environ}
+        kept["TMPDIR"] = str(self._temporary())
         return ChildSpec(
             name=CHILD,
             argv=mlflow_command(sys.executable, self.socket),

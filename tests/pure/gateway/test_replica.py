@@ -20,6 +20,7 @@ import pytest
 from himalia._digest import tree_digest
 from himalia._replica_json import encode, same, to_plain
 from himalia._replica_wire import LENGTHS, FrameError, pack, read_frame
+from tests.layer import kernel_layer
 
 
 def test_the_digest_is_the_documented_one(tmp_path: Path) -> None:
@@ -120,18 +121,24 @@ def test_predictions_agree_up_to_rounding() -> None:
 
 
 def test_a_replica_without_mlflow_says_which_package_is_missing(tmp_path: Path) -> None:
-    folder = Path(sys.modules["himalia._digest"].__file__ or "").parent
     reading, writing = os.pipe()
     spec = {
         "model_path": str(tmp_path),
         "model_digest": None,
-        "layer": None,
+        "layer": str(kernel_layer()),
         "socket": str(tmp_path / "s"),
         "status_fd": writing,
         "parent_pid": os.getpid(),
     }
     (tmp_path / "spec.json").write_text(json.dumps(spec))
-    command = [sys.executable, "-I", "-S", str(folder / "replica.py"), "--spec", str(tmp_path / "spec.json")]
+    command = [
+        sys.executable,
+        "-I",
+        "-S",
+        str(kernel_layer() / "himalia" / "replica.py"),
+        "--spec",
+        str(tmp_path / "spec.json"),
+    ]
     ended = subprocess.run(command, pass_fds=[writing], stdin=subprocess.PIPE, capture_output=True, text=True)
     os.close(writing)
     with os.fdopen(reading) as lines:
