@@ -302,6 +302,16 @@ def test_sigterm_leaves_nothing(holder: RunningHolder) -> None:
     assert not (holder.folder / "state" / "scratch").exists()
 
 
+def test_workers_wait_for_a_slow_scheduler_and_find_it() -> None:
+    with running_holder() as slow:
+        state = slow.wait(lambda state: state.scheduler_pid is not None, "the scheduler's process")
+        scheduler = psutil.Process(state.scheduler_pid)
+        scheduler.suspend()
+        wait_until(lambda: slow.log.read_text().count("Creating preload") >= 2, 30, "the workers to look for it")
+        scheduler.resume()
+        assert [worker.restarts for worker in slow.ready().workers] == [0, 0]
+
+
 def test_close_ends_the_holder_and_a_bad_python_is_named(tmp_path: Path) -> None:
     # An interpreter of its own without any package.
     python = tmp_path / "bare" / "bin" / "python"

@@ -26,6 +26,7 @@ async def follow(context: Context, principal: Principal, token: str | None, afte
     the token is no longer valid or the service stops.
     """
     loop = asyncio.get_running_loop()
+    known: set[str] = set()
     changed = asyncio.Event()
 
     def wake() -> None:
@@ -41,7 +42,7 @@ async def follow(context: Context, principal: Principal, token: str | None, afte
             after = last
         while not context.facts.get("stopping"):
             changed.clear()
-            batch = await asyncio.to_thread(_visible, context, principal, token, after)
+            batch = await asyncio.to_thread(_visible, context, principal, token, after, known)
             if batch is None:
                 return
             events, after = batch
@@ -56,23 +57,29 @@ async def follow(context: Context, principal: Principal, token: str | None, afte
         context.events.unlisten(wake)
 
 
-def _visible(context: Context, principal: Principal, token: str | None, after: int) -> tuple[list[Event], int] | None:
+def _visible(
+    context: Context, principal: Principal, token: str | None, after: int, known: set[str]
+) -> tuple[list[Event], int] | None:
+    """The next events that the caller may see, and how far was read; None when the token is no longer valid.
+
+    *known* gathers the projects that the caller could see at some time, so that the end of one is told too.
+    """
     if identify(context, token) is None:
         return None
-    events = context.events.after(after)
-    if not events:
-        return [], after
-    projects = visible_projects(context, principal)
-    personal = principal.purpose == "user"
-    # a deleted project's last events reach those who could see it: its id is in nobody's list any more
-    seen = [
-        event
-        for event in events
-        if event.project_id in projects
-        or (personal and event.project_id is None)
-        or (personal and principal.site_role is not None)
-    ]
-    return (seen, events[-1].seq) if seen else _visible(context, principal, token, events[-1].seq)
+    projects = set(visible_projects(context, principal))
+    known |= projects
+    while events := context.events.after(after):
+        after = events[-1].seq
+        seen = [event for event in events if _may_see(event, principal, projects, known)]
+        if seen:
+            return seen, after
+    return [], after
+
+
+def _may_see(event: Event, principal: Principal, projects: set[str], known: set[str]) -> bool:
+    if event.project_id is None:
+        return principal.purpose == "user"
+    return event.project_id in projects or (event.topic == "project.deleted" and event.project_id in known)
 
 
 @router.get("", response_class=StreamingResponse)

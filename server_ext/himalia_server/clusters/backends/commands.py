@@ -60,6 +60,15 @@ class Commands:
         """Unix socket of the scheduler's HTTP server."""
         return self.spec.socket.with_name("scheduler.sock")
 
+    @property
+    def scheduler_file(self) -> Path:
+        """File that the scheduler writes once it listens.
+
+        Workers and the holder wait for it instead of trying to connect: distributed doubles its pause after each
+        refused connection, so that a scheduler that starts slowly would be found up to as late again.
+        """
+        return self.spec.folder / "scheduler.json"
+
     def worker_socket(self, name: str) -> Path:
         """Unix socket of the HTTP server of worker *name*."""
         return self.spec.socket.with_name(f"{name}.sock")
@@ -76,11 +85,13 @@ class Commands:
     def scheduler(self, port: int) -> Command:
         """Return the command of the scheduler on *port* of the loopback interface."""
         dask = ["--host", "127.0.0.1", "--port", str(port), "--protocol", "tls", "--no-dashboard"]
+        dask += ["--scheduler-file", str(self.scheduler_file)]
         return self._command("scheduler", self.scheduler_socket, dask, niceness=0)
 
-    def worker(self, name: str, address: str) -> Command:
-        """Return the command of worker *name* of the scheduler at *address*."""
-        dask = [address, "--name", name, "--host", "127.0.0.1", "--protocol", "tls"]
+    def worker(self, name: str) -> Command:
+        """Return the command of worker *name*."""
+        dask = ["--scheduler-file", str(self.scheduler_file), "--name", name]
+        dask += ["--host", "127.0.0.1", "--protocol", "tls"]
         dask += [
             "--nthreads",
             str(self.spec.threads_per_worker),

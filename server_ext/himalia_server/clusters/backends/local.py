@@ -29,6 +29,7 @@ _ATTACH_SECONDS = 60.0
 _SAME_PORT_LAUNCHES = 3
 _SAME_PORT_PROBES = 20
 _PROBE_INTERVAL = 0.1
+_READY_INTERVAL = 0.02
 _STOP_GRACE = 3.0
 
 
@@ -148,6 +149,7 @@ class LocalBackend:
         """Start scheduler and workers at the same time, then attach to them."""
         port = await choose_port(self._last_port() if failures < _SAME_PORT_LAUNCHES else None)
         self._address = f"tls://127.0.0.1:{port}"
+        self._commands.scheduler_file.unlink(missing_ok=True)
         self._scheduler = DaskProcess(self._commands.scheduler(port))
         await self._scheduler.start()
         for _ in range(self._wanted):
@@ -176,6 +178,8 @@ class LocalBackend:
     async def _attach(self) -> None:
         """Make the cluster object; distributed is imported while the processes import it too."""
         module = await asyncio.to_thread(importlib.import_module, f"{__package__}.spec_cluster")
+        while not self._commands.scheduler_file.exists():  # noqa: ASYNC110  (another process writes it)
+            await asyncio.sleep(_READY_INTERVAL)
         self._cluster = cluster = module.ProcessCluster(
             scheduler=self._scheduler,
             address=self._address,
@@ -215,10 +219,9 @@ class LocalBackend:
 
     def _make_slot(self) -> WorkerSlot:
         name = next(name for number in count() if (name := f"worker-{number}") not in self._slots)
-        assert self._address is not None
         slot = WorkerSlot(
             name,
-            command=self._commands.worker(name, self._address),
+            command=self._commands.worker(name),
             scratch=self._commands.scratch(name),
             http_socket=self._commands.worker_socket(name),
             memory_bytes=self._spec.memory_bytes,
@@ -255,3 +258,4 @@ class LocalBackend:
         self._cluster = self._scheduler = None
         self._slots = {}
         self._commands.scheduler_socket.unlink(missing_ok=True)
+        self._commands.scheduler_file.unlink(missing_ok=True)
