@@ -28,7 +28,7 @@ def wait_until(predicate: Callable[[], T], timeout: float, what: str) -> T:
 @contextmanager
 def short_dir() -> Iterator[Path]:
     """A private folder with a path short enough for unix sockets (their limit is about 100 bytes)."""
-    path = Path(tempfile.mkdtemp(prefix="hm-"))
+    path = Path(tempfile.mkdtemp(prefix="hm-", dir="/tmp"))
     try:
         yield path
     finally:

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
@@ -51,6 +52,22 @@ def connect(*, start: bool = True) -> Api:
     return Api(site, found)
 
 
+def at(*parts: str) -> str:
+    """A path of the API from its parts, which may hold anything but nothing at all.
+
+    Raises:
+        Failure: a part is empty.
+    """
+    if not all(parts):
+        raise Failure("A name is empty.", code=2)
+    if any(part in (".", "..") for part in parts):
+        raise Failure("'.' and '..' are no names.", code=2)
+    try:
+        return "".join("/" + quote(part, safe="") for part in parts)
+    except UnicodeEncodeError as error:
+        raise Failure("A name holds bytes that are no text.", code=2) from error
+
+
 class Api:
     """Requests with the OS account's token."""
 
@@ -78,7 +95,7 @@ class Api:
         while (reply := self.send(method, path, **kwargs)).status_code == 503 and time.monotonic() < deadline:
             self.on_wait(str(reply.json().get("detail", "waiting")))
             time.sleep(0.5)
-        if reply.is_error:
+        if not reply.is_success:
             try:
                 problem = reply.json()
             except ValueError:
@@ -87,7 +104,10 @@ class Api:
         return reply.json() if reply.content else None
 
     def send(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
-        """The reply as it came, whatever its status."""
+        """The reply as it came, whatever its status.
+
+        What was surely not received, or only reads, is sent again once the service is back.
+        """
         for attempt in range(RECONNECTS):
             try:
                 return self.http.request(method, self._url(path), headers=self._headers(), **kwargs)
@@ -95,6 +115,13 @@ class Api:
                 if attempt == RECONNECTS - 1:
                     raise Failure(f"The service does not answer: {error}.", "himalia doctor") from error
                 self.reconnect()
+                if method == "POST" and not isinstance(error, httpx.ConnectError):
+                    raise Failure(
+                        "The service went away while it worked on this; it runs again now.",
+                        "Look whether it was done (himalia status), then run the command again.",
+                    ) from error
+            except (TypeError, ValueError) as error:
+                raise Failure(f"This cannot be sent: {error}.", code=2) from error
         raise AssertionError("unreachable")
 
     def reconnect(self) -> None:

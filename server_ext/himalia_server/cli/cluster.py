@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from .api import connect
+from .api import at, connect
 from .output import print_json, size, table
 from .service import as_json
 
@@ -21,7 +21,7 @@ def cluster() -> None:
 @as_json
 def list_clusters(slug: str, json_: bool) -> None:
     """Clusters of a project."""
-    items = connect().get(f"/projects/{slug}/clusters")["items"]
+    items = connect().get(at("projects", slug, "clusters"))["items"]
     if json_:
         print_json(items)
     elif not items:
@@ -51,7 +51,7 @@ def list_clusters(slug: str, json_: bool) -> None:
 def start(name: str, slug: str, workers: int | None, threads: int, memory: str | None, json_: bool) -> None:
     """Start a cluster of processes on this machine."""
     body = {"name": name, "workers": workers, "threads_per_worker": threads, "memory_limit": memory}
-    view = connect().post(f"/projects/{slug}/clusters", body)
+    view = connect().post(at("projects", slug, "clusters"), body)
     if json_:
         print_json(view)
     else:
@@ -65,7 +65,7 @@ def start(name: str, slug: str, workers: int | None, threads: int, memory: str |
 @as_json
 def scale(name: str, workers: int, slug: str, json_: bool) -> None:
     """Change the number of workers."""
-    view = connect().request("PATCH", f"/projects/{slug}/clusters/{name}", json={"workers": workers})
+    view = connect().request("PATCH", at("projects", slug, "clusters", name), json={"workers": workers})
     if json_:
         print_json(view)
     else:
@@ -77,5 +77,5 @@ def scale(name: str, workers: int, slug: str, json_: bool) -> None:
 @in_project
 def stop(name: str, slug: str) -> None:
     """Stop a cluster; what it computes is lost."""
-    connect().request("DELETE", f"/projects/{slug}/clusters/{name}")
+    connect().request("DELETE", at("projects", slug, "clusters", name))
     click.echo(f"The cluster {name} is stopped.")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import click
 
-from .api import connect
+from .api import at, connect
 from .cluster import in_project
 from .output import ago, print_json, table
 from .service import as_json
+
+DAYS = click.FloatRange(0, 3650, min_open=True)
 
 
 @click.group()
@@ -20,7 +22,7 @@ def deployment() -> None:
 @as_json
 def list_deployments(slug: str, json_: bool) -> None:
     """Endpoints of a project."""
-    items = connect().get(f"/projects/{slug}/deployments")["items"]
+    items = connect().get(at("projects", slug, "deployments"))["items"]
     if json_:
         print_json(items)
     elif not items:
@@ -37,7 +39,7 @@ def list_deployments(slug: str, json_: bool) -> None:
 @as_json
 def create(name: str, model: str, slug: str, json_: bool) -> None:
     """Put MODEL (models:/NAME@ALIAS or models:/NAME/VERSION) behind the endpoint NAME."""
-    view = connect().post(f"/projects/{slug}/deployments", {"name": name, "model": model})
+    view = connect().post(at("projects", slug, "deployments"), {"name": name, "model": model})
     if json_:
         print_json(view)
     else:
@@ -49,19 +51,21 @@ def create(name: str, model: str, slug: str, json_: bool) -> None:
 @in_project
 def delete(name: str, slug: str) -> None:
     """Take an endpoint down; its tokens end."""
-    connect().request("DELETE", f"/projects/{slug}/deployments/{name}")
+    connect().request("DELETE", at("projects", slug, "deployments", name))
     click.echo(f"The endpoint {name} is gone.")
 
 
 @deployment.command("token")
 @click.argument("name")
 @click.option("--label", required=True, help="Whom it is for.")
-@click.option("--days", type=float, default=90, show_default=True, help="Valid so long.")
+@click.option(
+    "--days", type=click.FloatRange(0, 3650, min_open=True), default=90, show_default=True, help="Valid so long."
+)
 @in_project
 @as_json
 def token(name: str, label: str, days: float, slug: str, json_: bool) -> None:
     """Make a predict-only token. It is shown this once."""
-    made = connect().post(f"/projects/{slug}/deployments/{name}/tokens", {"label": label, "days": days})
+    made = connect().post(at("projects", slug, "deployments", name, "tokens"), {"label": label, "days": days})
     if json_:
         print_json(made)
     else:
@@ -74,7 +78,7 @@ def token(name: str, label: str, days: float, slug: str, json_: bool) -> None:
 @as_json
 def tokens(name: str, slug: str, json_: bool) -> None:
     """Valid tokens of an endpoint, without their texts."""
-    items = connect().get(f"/projects/{slug}/deployments/{name}/tokens")["items"]
+    items = connect().get(at("projects", slug, "deployments", name, "tokens"))["items"]
     if json_:
         print_json(items)
     else:
@@ -88,5 +92,5 @@ def tokens(name: str, slug: str, json_: bool) -> None:
 @in_project
 def revoke(name: str, token_id: str, slug: str) -> None:
     """End a token."""
-    connect().request("DELETE", f"/projects/{slug}/deployments/{name}/tokens/{token_id}")
+    connect().request("DELETE", at("projects", slug, "deployments", name, "tokens", token_id))
     click.echo("The token is void.")

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from importlib import import_module
+from typing import Any
 
 import click
 
 from himalia import __version__
+
+from ..service.lifecycle import ServiceError
+from ..service.site import SiteError
+from .output import Failure
 
 _COMMANDS = {
     "up": ("service", "up"),
@@ -29,6 +34,13 @@ class _Lazy(click.Group):
 
     def list_commands(self, _context: click.Context) -> list[str]:
         return list(_COMMANDS)
+
+    def invoke(self, context: click.Context) -> Any:
+        """What is wrong with the site or the service is told in a sentence, whichever command meets it."""
+        try:
+            return super().invoke(context)
+        except (ServiceError, SiteError) as error:
+            raise Failure(str(error)) from error
 
     def get_command(self, _context: click.Context, name: str) -> click.Command | None:
         if name not in _COMMANDS:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from .api import connect
+from .api import at, connect
 from .cluster import in_project
 from .output import print_json, table
 from .service import as_json
@@ -20,7 +20,7 @@ def model() -> None:
 @as_json
 def list_models(slug: str, json_: bool) -> None:
     """Registered models and their versions."""
-    items = connect().get(f"/projects/{slug}/models")["items"]
+    items = connect().get(at("projects", slug, "models"))["items"]
     if json_:
         print_json(items)
     elif not items:
@@ -38,7 +38,7 @@ def list_models(slug: str, json_: bool) -> None:
 @as_json
 def set_alias(name: str, alias: str, version: str, slug: str, json_: bool) -> None:
     """Point an alias to a version, for example: himalia model alias flight-delay champion 2 -p nyc-flights"""
-    view = connect().request("PUT", f"/projects/{slug}/models/{name}/aliases/{alias}", json={"version": version})
+    view = connect().request("PUT", at("projects", slug, "models", name, "aliases", alias), json={"version": version})
     if json_:
         print_json(view)
     else:

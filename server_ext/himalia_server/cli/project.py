@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from .api import connect
+from .api import at, connect
 from .output import ago, print_json, table
 from .service import as_json
 
@@ -50,7 +50,7 @@ def create(name: str, template: str | None, path: str | None, json_: bool) -> No
 @as_json
 def show(name: str, json_: bool) -> None:
     """One project with its stages."""
-    view = connect().get(f"/projects/{name}")
+    view = connect().get(at("projects", name))
     if json_:
         print_json(view)
         return
@@ -72,9 +72,9 @@ def show(name: str, json_: bool) -> None:
 def delete(name: str, files: bool, yes: bool) -> None:
     """Take a project off the site: its runs, models, clusters and endpoints end."""
     api = connect()
-    view = api.get(f"/projects/{name}")
+    view = api.get(at("projects", name))
     folder = f" and delete {view['path']}" if files else f" ({view['path']} stays)"
     if not yes:
         click.confirm(f"Remove {name} with its runs, models, clusters and endpoints{folder}?", abort=True)
-    api.request("DELETE", f"/projects/{name}", params={"remove_files": files})
+    api.request("DELETE", at("projects", name), params={"remove_files": files})
     click.echo(f"{name} is gone.")

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from .api import Api, connect
+from .api import Api, at, connect
 from .cluster import in_project
 from .follow import follow_run
 from .output import Failure, Progress, ago, print_json, table
@@ -29,7 +29,7 @@ def start(slug: str, params: tuple[str, ...], no_wait: bool, json_: bool) -> Non
     """Run the pipeline on a snapshot of the project as it is now."""
     api = connect()
     before = api.get("/service")["last_event"]
-    view = api.post(f"/projects/{slug}/runs", {"params": _parameters(params)})
+    view = api.post(at("projects", slug, "runs"), {"params": _parameters(params)})
     if not no_wait:
         progress = Progress(1, quiet=json_)
         try:
@@ -49,7 +49,7 @@ def start(slug: str, params: tuple[str, ...], no_wait: bool, json_: bool) -> Non
 @as_json
 def list_runs(slug: str, limit: int, json_: bool) -> None:
     """Runs, newest first."""
-    items = connect().get(f"/projects/{slug}/runs", limit=limit)["items"]
+    items = connect().get(at("projects", slug, "runs"), limit=limit)["items"]
     if json_:
         print_json(items)
     elif not items:
@@ -65,7 +65,7 @@ def list_runs(slug: str, limit: int, json_: bool) -> None:
 @as_json
 def show(run_id: str, slug: str, json_: bool) -> None:
     """One run with its stages."""
-    _print(connect().get(f"/projects/{slug}/runs/{run_id}"), json_)
+    _print(connect().get(at("projects", slug, "runs", run_id)), json_)
 
 
 @run.command("cancel")
@@ -74,7 +74,7 @@ def show(run_id: str, slug: str, json_: bool) -> None:
 @as_json
 def cancel(run_id: str, slug: str, json_: bool) -> None:
     """Stop a run; the notebook of the running stage is kept."""
-    view = connect().post(f"/projects/{slug}/runs/{run_id}/cancel")
+    view = connect().post(at("projects", slug, "runs", run_id, "cancel"))
     if json_:
         print_json(view)
     else:
@@ -87,7 +87,9 @@ def cancel(run_id: str, slug: str, json_: bool) -> None:
 @in_project
 def log(run_id: str, stage: str, slug: str) -> None:
     """What a stage printed."""
-    click.echo(_download(connect(), f"/projects/{slug}/runs/{run_id}/stages/{stage}/log").decode(errors="replace"))
+    click.echo(
+        _download(connect(), at("projects", slug, "runs", run_id, "stages", stage, "log")).decode(errors="replace")
+    )
 
 
 @run.command("notebook")
@@ -97,7 +99,7 @@ def log(run_id: str, stage: str, slug: str) -> None:
 @click.option("--output", "-o", type=click.Path(dir_okay=False), help="Default: STAGE-RUN.ipynb here.")
 def notebook(run_id: str, stage: str, slug: str, output: str | None) -> None:
     """Save the executed notebook of a stage."""
-    data = _download(connect(), f"/projects/{slug}/runs/{run_id}/stages/{stage}/notebook")
+    data = _download(connect(), at("projects", slug, "runs", run_id, "stages", stage, "notebook"))
     target = Path(output or f"{stage}-{run_id}.ipynb")
     if target.exists() and output is None:
         raise Failure(f"{target} exists already.", "Name another file with --output.")

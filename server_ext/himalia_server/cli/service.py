@@ -35,21 +35,26 @@ def up(json_: bool) -> None:
 @as_json
 def down(json_: bool) -> None:
     """Stop the service and everything that it started: runs, clusters, endpoints, MLflow."""
-    found = lifecycle.find(open_site()) if Site.exists() else None
-    if found is None:
-        if json_:
-            print_json({"stopped": False})
-        else:
-            click.echo("The service does not run.")
-        return
-    try:
-        lifecycle.stop(found)
-    except ServiceError as error:
-        raise Failure(str(error)) from error
+    ended: list[str] = []
+    if Site.exists():
+        site = open_site()
+        try:
+            found = lifecycle.find(site)
+            if found is not None:
+                lifecycle.stop(found)
+                ended.append("service")
+            # what a killed service had left behind
+            ended += lifecycle.sweep(site)
+        except (ServiceError, OSError) as error:
+            raise Failure(str(error)) from error
     if json_:
-        print_json({"stopped": True})
-    else:
+        print_json({"stopped": bool(ended), "ended": ended})
+    elif not ended:
+        click.echo("The service does not run.")
+    elif "service" in ended:
         click.echo("The service is down, and what it had started too.")
+    else:
+        click.echo(f"The service had been killed; what it had left running is down now: {', '.join(ended)}.")
 
 
 @click.command()
@@ -85,13 +90,15 @@ def status(json_: bool) -> None:
 
 @click.command()
 @click.argument("name", default="service")
-@click.option("--lines", "-n", default=50, show_default=True, help="How many of the last lines.")
+@click.option(
+    "--lines", "-n", default=50, show_default=True, type=click.IntRange(0), help="How many of the last lines."
+)
 @click.option("--follow", "-f", is_flag=True, help="Go on as the log grows.")
 def logs(name: str, lines: int, follow: bool) -> None:
     """Show a log: of the service, or of a process that `himalia status` names (mlflow, gateway, …)."""
     site = open_site()
     path = site.log(name)
-    if path.parent != site.home / "logs" or not path.exists():
+    if not name or "/" in name or len(name) > 200 or not path.exists():
         known = ", ".join(sorted(entry.stem for entry in path.parent.glob("*.log"))) or "none yet"
         raise Failure(f"There is no log {name!r}.", f"Logs: {known}.", code=4)
     with path.open(errors="replace") as file:

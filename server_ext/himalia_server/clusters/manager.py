@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import sys
@@ -17,13 +18,18 @@ from sqlalchemy import select
 from ..service.auth import Principal
 from ..service.children import ChildSpec
 from ..service.context import Context
+from ..service.environment import child_environment
 from ..service.problems import Conflict, Invalid, NotFound, Unavailable, nearest
 from ..service.site import private_folder, write_private
 from ..store import Cluster, Project
 from .control import ClusterControl, ControlError, HolderUnreachableError
 from .models import ClusterConnection, ClusterCreate, ClusterView
+from .spec import SpecError, check_memory_limit
 from .state import ClusterState
 
+log = logging.getLogger(__name__)
+MAX_MEMORY = 1 << 50
+"""Bytes."""
 PROFILES: dict[str, dict[str, Any]] = {"local": {"backend": "local"}}
 
 
@@ -34,7 +40,8 @@ class Clusters:
         self.context, self.layer = context, layer
         self._states: dict[str, ClusterState] = {}
         self._lock = threading.Lock()
-        context.facts["first_cluster"] = self.first
+        self._locks: dict[str, threading.Lock] = {}
+        context.first_cluster = self.first
 
     def start(self, principal: Principal, project: Project, wanted: ClusterCreate) -> ClusterView:
         """Start a cluster.
@@ -48,9 +55,20 @@ class Clusters:
                 hint=nearest(wanted.profile, PROFILES),
                 field="profile",
             )
+        with self._changing(project):
+            return self._start(principal, project, wanted)
+
+    def _start(self, principal: Principal, project: Project, wanted: ClusterCreate) -> ClusterView:
         workers = wanted.workers or max(1, os.cpu_count() or 1)
         limit = wanted.memory_limit or _fair_share(workers)
+        try:
+            too_large = check_memory_limit(limit) > MAX_MEMORY
+        except (SpecError, OverflowError) as error:
+            raise Invalid(f"memory_limit {limit!r} cannot be: {error}", field="memory_limit") from error
+        if too_large:
+            raise Invalid(f"memory_limit {limit!r} is more than any machine has.", field="memory_limit")
         with self.context.change(principal) as change:
+            change.require_live(project)
             query = select(Cluster).where(Cluster.project_id == project.id, Cluster.name == wanted.name)
             old = change.session.scalar(query)
             if old is not None:
@@ -81,10 +99,13 @@ class Clusters:
         with self.context.database.read() as session:
             rows = session.execute(select(Cluster, Project).join(Project, Cluster.project_id == Project.id)).all()
         for cluster, project in rows:
-            if self.context.children.alive(_child(cluster)):
-                self._follow(cluster, project)
-            else:
-                self._launch(cluster, project)
+            try:
+                if self.context.children.alive(_child(cluster)):
+                    self._follow(cluster, project)
+                else:
+                    self._launch(cluster, project)
+            except (OSError, RuntimeError):
+                log.exception("a cluster could not be resumed", extra={"cluster": cluster.name})
 
     def of(self, project: Project) -> list[ClusterView]:
         """Clusters of a project, by name."""
@@ -132,6 +153,10 @@ class Clusters:
 
     def scale(self, principal: Principal, project: Project, name: str, workers: int) -> ClusterView:
         """Change the number of workers; they come and go in the background."""
+        with self._changing(project):
+            return self._scale(principal, project, name, workers)
+
+    def _scale(self, principal: Principal, project: Project, name: str, workers: int) -> ClusterView:
         cluster = self._row(project, name)
         try:
             ClusterControl(self._socket(cluster)).scale(workers)
@@ -149,6 +174,10 @@ class Clusters:
 
     def stop(self, principal: Principal | None, project: Project, name: str) -> None:
         """End a cluster and forget it."""
+        with self._changing(project):
+            self._stop(principal, project, name)
+
+    def _stop(self, principal: Principal | None, project: Project, name: str) -> None:
         cluster = self._row(project, name)
         self.context.children.stop(_child(cluster))
         self.context.children.forget(_child(cluster))
@@ -168,14 +197,18 @@ class Clusters:
         for cluster in self.of(project):
             self.stop(None, project, cluster.name)
 
+    def _changing(self, project: Project) -> threading.Lock:
+        """Held while a cluster of the project is started, scaled or stopped, so that these never overlap."""
+        with self._lock:
+            return self._locks.setdefault(project.id, threading.Lock())
+
     def _launch(self, cluster: Cluster, project: Project) -> None:
         spec = self._write_spec(cluster, project, cluster.workers)
-        kept = {key: os.environ[key] for key in ("PATH", "HOME", "LANG", "TZ") if key in os.environ}
-        self.context.children.start(
+        self.context.children.ensure(
             ChildSpec(
                 name=_child(cluster),
                 argv=[sys.executable, "-m", "himalia_server.clusters.holder", "--spec", str(spec)],
-                env=kept,
+                env=child_environment(),
                 cwd=str(self._folder(cluster)),
                 keep=True,
                 grace=20.0,
@@ -249,8 +282,9 @@ class Clusters:
             row = change.session.get(Cluster, cluster.id)
             if row is None:
                 return
-            row.state = "starting"
-            change.event("cluster.state", cluster.name, {"state": "starting", "workers": 0}, project)
+            row.state, row.error = "starting", "its holder ended and is being started again; see himalia logs"
+            data = {"state": "starting", "workers": 0, "error": row.error}
+            change.event("cluster.state", cluster.name, data, project)
 
     def _state(self, cluster: Cluster) -> ClusterState | None:
         with self._lock:

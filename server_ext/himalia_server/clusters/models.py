@@ -17,7 +17,7 @@ class ClusterCreate(BaseModel):
     profile: Annotated[str, Field(description="A kind of cluster that the site offers.")] = "local"
     workers: Annotated[int | None, Field(ge=1, le=256, description="Absent: one a core.")] = None
     threads_per_worker: Annotated[int, Field(ge=1, le=64)] = 1
-    memory_limit: Annotated[str | None, Field(pattern=r"^[0-9]+(\.[0-9]+)? ?([kMGT]i?)?B$")] = None
+    memory_limit: Annotated[str | None, Field(max_length=32, pattern=r"^[0-9]+(\.[0-9]+)? ?([kMGT]i?)?B$")] = None
 
 
 class ClusterScale(BaseModel):

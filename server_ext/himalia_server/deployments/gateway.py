@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import socket
 import sys
 import threading
@@ -15,6 +14,7 @@ from typing import Any
 
 from ..service.children import ChildSpec
 from ..service.context import Context
+from ..service.environment import child_environment
 from ..service.ports import free_port
 from ..service.site import private_folder, write_private
 
@@ -45,12 +45,18 @@ class GatewayProcess:
         """Where clients send predictions."""
         return f"http://127.0.0.1:{self.port}"
 
-    def apply(self, deployments: list[dict[str, Any]]) -> None:
-        """Make the gateway serve exactly these deployments; starts it when there is one.
+    def alive(self) -> bool:
+        """Whether the gateway's process lives."""
+        return self.context.children.alive(CHILD)
 
-        Returns when a running gateway has taken them over (at most `APPLY_SECONDS`), so that a new token works and a
-        revoked one does not.
-        """
+    def wait_applied(self, version: int) -> None:
+        """Wait until a running gateway has taken a config over (at most `APPLY_SECONDS`): then a new token works, and
+        a revoked one does not."""
+        with self._told:
+            self._told.wait_for(lambda: self.state.get("config_version", 0) >= version, APPLY_SECONDS)
+
+    def apply(self, deployments: list[dict[str, Any]]) -> int:
+        """Make the gateway serve exactly these, and start it when there is one. Returns the config's version."""
         with self._lock:
             if not self.port:
                 self.port = free_port()
@@ -61,17 +67,16 @@ class GatewayProcess:
                 "deployments": deployments,
             }
             write_private(self.config, json.dumps(document))
-            if not deployments and not self.context.children.alive(CHILD):
-                return
-            if not self.context.children.alive(CHILD):
+            if not deployments and not self.alive():
+                return 0
+            if not self.alive():
                 self._start()
             else:
                 self._send({"op": "reload"})
             if self._follower is None or not self._follower.is_alive():
                 self._follower = threading.Thread(target=self._follow, name="gateway-state", daemon=True)
                 self._follower.start()
-        with self._told:
-            self._told.wait_for(lambda: self.state.get("config_version", 0) >= document["version"], APPLY_SECONDS)
+        return int(document["version"])
 
     def stop(self) -> None:
         """End the gateway."""
@@ -81,13 +86,12 @@ class GatewayProcess:
 
     def _start(self) -> None:
         private_folder(self.run_dir)
-        kept = {key: os.environ[key] for key in ("PATH", "HOME", "LANG", "TZ", "TMPDIR") if key in os.environ}
         command = [sys.executable, "-m", "himalia_server.gateway"]
-        self.context.children.start(
+        self.context.children.ensure(
             ChildSpec(
                 name=CHILD,
                 argv=[*command, "--config", str(self.config), "--run-dir", str(self.run_dir)],
-                env=kept,
+                env=child_environment(),
                 cwd=str(self.context.site.home),
                 keep=True,
                 grace=25.0,
@@ -113,16 +117,21 @@ class GatewayProcess:
 
     def _follow(self) -> None:
         while self.context.children.get(CHILD) is not None:
-            for message in self._messages():
-                if "state" in message:
-                    with self._told:
-                        self.state = message["state"]
-                        self._told.notify_all()
-                    self.on_state(self.state)
-            if self.state:
-                self.state = {}
-                self.on_state({})
+            try:
+                for message in self._messages():
+                    if "state" in message:
+                        self._take(message["state"])
+                if self.state:
+                    self._take({})
+            except Exception:
+                log.exception("the gateway's state could not be recorded; it is read again")
             time.sleep(0.1)
+
+    def _take(self, state: dict[str, Any]) -> None:
+        with self._told:
+            self.state = state
+            self._told.notify_all()
+        self.on_state(state)
 
     def _messages(self) -> Iterator[dict[str, Any]]:
         try:

@@ -44,6 +44,7 @@ class Deployments:
             self._refuse_foreign(project, name)
             path, digest = self._fetch(project, model_name, version)
             with self.context.change(principal) as change:
+                change.require_live(project)
                 row = change.session.scalar(select(Deployment).where(Deployment.name == name))
                 if row is None:
                     row = Deployment(project_id=project.id, name=name, state="starting", created_by=principal.user)
@@ -68,14 +69,15 @@ class Deployments:
                 change.audit("deployment.deploy", project, name, model=f"{model_name}/{version}", digest=digest)
                 data = {"state": "starting", "model": model_name, "version": version}
                 change.event("deployment.state", name, data, project)
-            self._apply()
+            applied = self._apply()
+        self.gateway.wait_applied(applied)
         return self.view(project, name)
 
     def resume(self) -> None:
         """After a start of the service: the gateway may have been adopted, or has to be started."""
         with self.context.database.read() as session:
             some = session.scalar(select(Deployment.id).limit(1)) is not None
-        if some:
+        if some or self.gateway.alive():
             self._apply()
 
     def of(self, project: Project) -> list[DeploymentView]:
@@ -98,8 +100,9 @@ class Deployments:
                 change.session.delete(row)
                 change.audit("deployment.delete", project, name)
                 change.event("deployment.state", name, {"state": "deleted"}, project)
-            self._apply()
+            version = self._apply()
             self._remove_unused(paths)
+        self.gateway.wait_applied(version)
 
     def end_all(self, project: Project) -> None:
         """Take all endpoints of a project down (it is being deleted)."""
@@ -132,7 +135,8 @@ class Deployments:
                 change.session.flush()
                 change.audit("deployment.token", project, name, label=label, key=key.id)
                 change.event("deployment.token", name, {"label": label}, project)
-            self._apply()
+            version = self._apply()
+        self.gateway.wait_applied(version)
         return KeyCreated(**_key_view(key).model_dump(), token=token)
 
     def revoke_key(self, principal: Principal, project: Project, name: str, key_id: str) -> None:
@@ -146,13 +150,14 @@ class Deployments:
                 key.revoked_at = now()
                 change.audit("deployment.token.revoke", project, name, key=key_id)
                 change.event("deployment.token", name, {"revoked": key_id}, project)
-            self._apply()
+            version = self._apply()
+        self.gateway.wait_applied(version)
 
-    def _apply(self) -> None:
+    def _apply(self) -> int:
         with self.context.database.read() as session:
             rows = session.execute(select(Deployment, Project).join(Project)).all()
             document = [self._document(session, row, project) for row, project in rows]
-        self.gateway.apply(document)
+        return self.gateway.apply(document)
 
     def _document(self, session: Session, row: Deployment, project: Project) -> dict[str, Any]:
         live = [revision for revision in _revisions(session, row) if revision.weight]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import logging
-import os
 import shutil
 import sys
 import threading
@@ -19,11 +18,13 @@ from ..projects import Manifest, Projects, edges, order, seconds
 from ..service import tokens
 from ..service.children import ChildSpec, Exit
 from ..service.context import Context
+from ..service.environment import child_environment
 from ..service.site import private_folder, write_private
 from ..store import Project, Run, StageRun, Token, now
 from ..team import Role
 from ..tracking import Tracking, TrackingUnavailable
 from .models import TERMINAL
+from .outputs import OutputFault, keep_outputs
 
 log = logging.getLogger(__name__)
 RETRIED = {"kernel_died", "lost"}
@@ -60,7 +61,7 @@ class Driver:
                 return
             log.exception("run ended by a fault", extra={"run": self.run_id})
             full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-            self._finish("failed", "The disk is full: free some space and run again." if full else f"{error}")
+            self._abandon("The disk is full: free some space and run again." if full else f"{error}")
 
     def _run(self) -> None:
         with self.context.change() as change:
@@ -107,6 +108,8 @@ class Driver:
                 outcome["attempts"] = attempts
                 self._end_stage(project, name, outcome, manifest.stages[name].outputs)
                 return
+            executed = self.folder / name / "executed.ipynb"
+            self._close_tracking(project, name, outcome, executed if executed.exists() else None)
             self._clear(name)
 
     def _attempt(self, project: Project, manifest: Manifest, name: str) -> dict[str, Any]:
@@ -194,9 +197,10 @@ class Driver:
             ChildSpec(
                 name=self.child_name(self.run_id, name),
                 argv=[sys.executable, "-m", "himalia_kernels.stage", "--spec", str(spec_file)],
-                env=dict(os.environ) | {"HIMALIA_GRANT_FILE": str(grant), "TMPDIR": str(temporary)},
+                env=child_environment(HIMALIA_GRANT_FILE=str(grant), TMPDIR=str(temporary)),
                 cwd=str(work),
                 grace=15.0,
+                umask=0o022,
             )
         )
 
@@ -218,7 +222,10 @@ class Driver:
 
     def _read_outcome(self, name: str, end: Exit | None) -> dict[str, Any]:
         try:
-            return dict(json.loads(self._outcome_file(name).read_text()))
+            outcome = dict(json.loads(self._outcome_file(name).read_text()))
+            if outcome["status"] == "cancelled" and not self._cancelled():
+                outcome["error"] = "The service was stopped while this stage ran (himalia down)."
+            return outcome
         except (OSError, ValueError):
             if self._cancelled():
                 return {"status": "cancelled", "error": "The run was cancelled before the stage had begun."}
@@ -228,13 +235,19 @@ class Driver:
     def _end_stage(
         self, project: Project, name: str, outcome: dict[str, Any], outputs: list[str] | None = None
     ) -> None:
-        """Keep notebook and outputs, close the tracking run, tell everybody."""
+        """Keep notebook and outputs, close the tracking run, tell everybody.
+
+        Everything that can be repeated comes before the commit, so that a crash in between loses nothing.
+        """
         place = self.folder / name
         executed = place / "executed.ipynb"
         notebook = self.content.put_file(executed).digest if executed.exists() else None
         kept: dict[str, str] = {}
         if outcome["status"] == "succeeded":
-            kept = {path: self.content.put_file(place / "work" / path).digest for path in outputs or []}
+            try:
+                kept = keep_outputs(self.content, place / "work", Path(project.path), outputs or [])
+            except OutputFault as fault:
+                outcome = outcome | {"status": "failed", "error": str(fault)}
         reason = self._close_tracking(project, name, outcome, executed if notebook else None)
         with self.context.change() as change:
             row = change.session.get_one(StageRun, (self.run_id, name))
@@ -245,23 +258,9 @@ class Driver:
             query = select(Token).where(Token.run_id == self.run_id, Token.stage == name)
             for token in change.session.scalars(query):
                 tokens.revoke(change.session, token)
-            data = {
-                "stage": name,
-                "status": row.status,
-                "error": outcome.get("error"),
-                "hint": outcome.get("hint"),
-            }
+            data = {"stage": name, "status": row.status, "error": outcome.get("error"), "hint": outcome.get("hint")}
             change.event("stage.ended", self.run_id, data, project)
-        for path, digest in kept.items():
-            self._publish(Path(project.path), path, digest)
         self._clear(name)
-
-    def _publish(self, folder: Path, path: str, digest: str) -> None:
-        """Put an output into the live folder, whole or not at all, where the user looks for it."""
-        target = folder / path
-        draft = target.with_name(f".{target.name}.himalia")
-        self.content.materialise(digest, draft)
-        draft.replace(target)
 
     def _close_tracking(
         self, project: Project, name: str, outcome: dict[str, Any], executed: Path | None
@@ -307,6 +306,20 @@ class Driver:
         with self.context.database.read() as session:
             return session.get_one(Run, self.run_id).cancel_requested_by is not None
 
+    def _abandon(self, reason: str) -> None:
+        """End the run after a fault of ours: nothing stays open, nothing stays running."""
+        with self.context.database.read() as session:
+            run = session.get(Run, self.run_id)
+            project = session.get(Project, run.project_id) if run else None
+        if project is None:
+            return
+        for name, status in self._statuses().items():
+            if status in TERMINAL:
+                continue
+            self.context.children.stop(self.child_name(self.run_id, name))
+            self._close_tracking(project, name, {"status": "failed"}, None)
+        self._finish("failed", reason)
+
     def _finish(self, status: str, reason: str | None) -> None:
         with self.context.change() as change:
             run = change.session.get(Run, self.run_id)
@@ -314,8 +327,12 @@ class Driver:
                 return
             project = change.session.get_one(Project, run.project_id)
             run.status, run.reason, run.ended_at = status, reason, now()
+            names = []
             for row in change.session.scalars(select(StageRun).where(StageRun.run_id == self.run_id)):
+                names.append(row.stage)
                 if row.status not in TERMINAL:
                     row.status, row.reason, row.ended_at = "failed", reason, now()
             change.event("run.ended", self.run_id, {"status": status, "reason": reason}, project)
+        for name in names:
+            self._clear(name)
         shutil.rmtree(self.folder, ignore_errors=True)

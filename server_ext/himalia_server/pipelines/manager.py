@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from himalia_kernels.parameters import check_parameters
+from himalia_kernels.parameters import NotebookUnreadableError, check_parameters
 
 from ..content import ContentStore
 from ..projects import Manifest, Projects, code_files, order, read_manifest
@@ -47,6 +47,7 @@ class Pipelines:
         self._check(project, folder, manifest, params)
         snapshot = self._snapshot(folder, manifest)
         with self.context.change(principal) as change:
+            change.require_live(project)
             run = Run(
                 project_id=project.id,
                 status="pending",
@@ -182,7 +183,7 @@ class Pipelines:
     def _drive(self, run_id: str) -> None:
         driver = Driver(self.context, self.projects, self.tracking, self.content, run_id, self._stopping)
         thread = threading.Thread(target=driver.run, name=f"run-{run_id}", daemon=True)
-        self._threads[run_id] = thread
+        self._threads = {key: other for key, other in self._threads.items() if other.is_alive()} | {run_id: thread}
         thread.start()
 
     def _check(self, project: Project, folder: Path, manifest: Manifest, params: dict[str, dict[str, Any]]) -> None:
@@ -218,7 +219,10 @@ class Pipelines:
                         f"stages.{name}.inputs: {path} leads out of the project.",
                         field=f"stages.{name}.inputs",
                     )
-            problems = check_parameters(notebook, stage.params | params.get(name, {}))
+            try:
+                problems = check_parameters(notebook, stage.params | params.get(name, {}))
+            except NotebookUnreadableError as error:
+                raise Invalid(f"Stage {name!r}: {error}", field=f"stages.{name}.notebook") from error
             if problems:
                 where = f"params.{name}" if name in params else f"stages.{name}.params"
                 text = " ".join(str(problem) for problem in problems)

@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ..projects import Parameters
+
 TERMINAL = {"succeeded", "failed", "timed_out", "kernel_died", "cancelled", "upstream_failed", "lost"}
 """Statuses after which nothing changes any more."""
 
@@ -15,7 +17,7 @@ class RunCreate(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"params": {"train": {"seed": 11}}}]})
     params: Annotated[
-        dict[str, dict[str, Any]], Field(description="Per stage: parameters that differ from the manifest's.")
+        dict[str, Parameters], Field(description="Per stage: parameters that differ from the manifest's.")
     ] = {}
 
 

@@ -5,6 +5,7 @@ from .manager import Projects
 from .manifest import (
     Manifest,
     ManifestFault,
+    Parameters,
     StageTable,
     edges,
     order,
@@ -18,6 +19,7 @@ from .templates import templates
 __all__ = [
     "Manifest",
     "ManifestFault",
+    "Parameters",
     "Projects",
     "StageTable",
     "code_files",

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sys
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 from jupyter_core.paths import jupyter_data_dir
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from himalia_kernels.kernelspec import remove_kernelspec, write_kernelspec
 
@@ -21,18 +24,19 @@ from ..service.identity import start_ticks
 from ..service.problems import Conflict, Invalid, NotFound
 from ..store import Kernel, Member, Project, Token, now
 from ..team import Role
-from .manifest import NAME, SLUG, Manifest, ManifestFault, edges, read_manifest
+from .manifest import SLUG, Manifest, ManifestFault, edges, read_manifest
 from .models import KernelGrant, ProjectView, StageView
 from .templates import find_template, instantiate
 
 
 class Projects:
-    """The logic of the room. Other rooms hear of a deletion through `on_delete`."""
+    """The logic of the room. Other rooms may refuse a deletion (`before_delete`) and hear of it (`on_delete`)."""
 
     def __init__(self, context: Context, layer: Path) -> None:
         self.context, self.layer = context, layer
+        self.before_delete: list[Callable[[Project], None]] = []
         self.on_delete: list[Callable[[Project], None]] = []
-        self.on_create: list[Callable[[Project], None]] = []
+        self._creating = threading.Lock()
 
     def create(self, principal: Principal, name: str, template: str | None, path: str | None) -> ProjectView:
         """Make a project; the caller becomes its owner.
@@ -44,40 +48,60 @@ class Projects:
             raise Invalid("Only a person makes projects; a kernel or stage cannot.")
         if not SLUG.fullmatch(name) or name == "default":
             raise Invalid(
-                f"{name!r} cannot be a project's name: use small letters, digits and -, at most 63, and not 'default'.",
+                f"{name!r} cannot be a project's name: use 2 to 63 small letters, digits and -, and not 'default'.",
                 hint=_suggest(name),
                 field="name",
             )
-        folder = self._folder(name, path)
-        self._refuse_taken(name, folder)
-        if template is not None:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            instantiate(find_template(template), folder)
-        elif not folder.is_dir():
-            raise Invalid(f"The folder {folder} does not exist.", hint="Name a template to make it.", field="path")
-        read_manifest(folder)
-        spec = f"himalia-{self.context.site.id}-{name}"
+        # one at a time: name and folder are looked at and taken together
+        with self._creating:
+            try:
+                folder = self._folder(name, path)
+                self._refuse_taken(principal, name, folder)
+                if template is not None:
+                    folder.parent.mkdir(parents=True, exist_ok=True)
+                    instantiate(find_template(template), folder)
+                elif not folder.is_dir():
+                    raise Invalid(
+                        f"The folder {folder} does not exist.", hint="Name a template to make it.", field="path"
+                    )
+            except (OSError, ValueError) as error:
+                if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+                    raise
+                raise Invalid(f"The folder of the project cannot be used: {error}", field="path") from error
+            read_manifest(folder)
+            with self.context.change(principal) as change:
+                project = Project(
+                    slug=name,
+                    path=str(folder),
+                    python=sys.executable,
+                    kernelspec=f"himalia-{self.context.site.id}-{name}",
+                    created_by=principal.user,
+                )
+                change.session.add(project)
+                change.session.flush()
+                change.session.add(Member(project_id=project.id, user=principal.user, role=Role.OWNER))
+                change.audit("project.create", project, name, path=str(folder), template=template)
+                change.event("project.created", name, {"path": str(folder)}, project)
+        self._write_kernelspec(project)
+        return self.view(project, Role.OWNER)
+
+    def repair_kernelspecs(self) -> None:
+        """Write the kernelspec of every project anew (at start): one may be missing, or point to an older place."""
+        with self.context.database.read() as session:
+            projects = list(session.scalars(select(Project)))
+        for project in projects:
+            self._write_kernelspec(project)
+
+    def _write_kernelspec(self, project: Project) -> None:
         write_kernelspec(
             Path(jupyter_data_dir()) / "kernels",
-            name=spec,
-            display_name=name,
-            python=sys.executable,
+            name=project.kernelspec,
+            display_name=project.slug,
+            python=project.python,
             layer=self.layer,
-            project=name,
+            project=project.slug,
             site_home=self.context.site.home,
         )
-        with self.context.change(principal) as change:
-            project = Project(
-                slug=name, path=str(folder), python=sys.executable, kernelspec=spec, created_by=principal.user
-            )
-            change.session.add(project)
-            change.session.flush()
-            change.session.add(Member(project_id=project.id, user=principal.user, role=Role.OWNER))
-            change.audit("project.create", project, name, path=str(folder), template=template)
-            change.event("project.created", name, {"path": str(folder)}, project)
-        for hook in self.on_create:
-            hook(project)
-        return self.view(project, Role.OWNER)
 
     def view(self, project: Project, role: Role) -> ProjectView:
         """A project as its folder stands now; a broken manifest is told, not raised."""
@@ -105,13 +129,21 @@ class Projects:
             roles = [(project, role_in(session, principal, project)) for project in projects]
         return [self.view(project, role) for project, role in roles if role is not None]
 
-    def all(self) -> list[Project]:
-        """Every project of the site (for the service itself)."""
-        with self.context.database.read() as session:
-            return list(session.scalars(select(Project)))
+    def delete(self, principal: Principal | None, project: Project, *, remove_files: bool) -> None:
+        """Stop what runs, remove the project from the site; the folder only on request.
 
-    def delete(self, principal: Principal, project: Project, *, remove_files: bool) -> None:
-        """Stop what runs, remove the project from the site; the folder only on request."""
+        Nothing new starts in it from the beginning of this on. A deletion that was interrupted is finished later by
+        `finish_deletions`.
+        """
+        for check in self.before_delete:
+            check(project)
+        with self.context.change(principal) as change:
+            row = change.session.get(Project, project.id)
+            if row is None:
+                return
+            row.deleting = "remove" if remove_files else "keep"
+            change.audit("project.delete", project, project.slug, remove_files=remove_files)
+            change.event("project.deleting", project.slug, {}, project)
         for hook in self.on_delete:
             hook(project)
         with self.context.change(principal) as change:
@@ -121,11 +153,17 @@ class Projects:
             for token in change.session.scalars(select(Token).where(Token.project_id == project.id)):
                 tokens.revoke(change.session, token)
             change.session.delete(row)
-            change.audit("project.delete", project, project.slug, remove_files=remove_files)
             change.event("project.deleted", project.slug, {}, project)
         remove_kernelspec(Path(jupyter_data_dir()) / "kernels", project.kernelspec)
-        if remove_files:
-            shutil.rmtree(project.path, ignore_errors=True)
+        if remove_files and not self._forbidden(Path(project.path)):
+            shutil.rmtree(project.path)
+
+    def finish_deletions(self) -> None:
+        """Go on with deletions that a crash, or an MLflow that did not answer, had interrupted."""
+        with self.context.database.read() as session:
+            projects = list(session.scalars(select(Project).where(Project.deleting.is_not(None))))
+        for project in projects:
+            self.delete(None, project, remove_files=project.deleting == "remove")
 
     def grant_kernel(self, principal: Principal, project: Project, kernel_id: str, pid: int) -> KernelGrant:
         """A fresh token and environment for a kernel that starts, or starts again."""
@@ -134,11 +172,13 @@ class Projects:
             raise Invalid(f"There is no process {pid} on this machine.", field="pid")
         file = self.context.site.home / "tokens" / f"kernel-{kernel_id}"
         with self.context.change(principal) as change:
+            change.require_live(project)
             old = change.session.get(Kernel, kernel_id)
             if old is not None:
-                if old.project_id != project.id:
-                    raise Conflict(f"The kernel {kernel_id} belongs to another project.", field="kernel_id")
-                self._revoke(change.session.get(Token, old.token_id), change.session)
+                token = change.session.get(Token, old.token_id)
+                if old.project_id != project.id or (token is not None and token.user != principal.user):
+                    raise Conflict(f"The kernel {kernel_id} belongs to somebody else.", field="kernel_id")
+                self._revoke(token, change.session)
                 change.session.delete(old)
                 change.session.flush()
             token = tokens.issue(
@@ -166,7 +206,7 @@ class Projects:
     def environment(self, project: Project, token_file: Path) -> dict[str, str]:
         """What code of the project finds in its environment."""
         url = self.context.base_url
-        cluster = self.context.facts.get("first_cluster", lambda _project: None)(project)
+        cluster = self.context.first_cluster(project)
         env = {
             "HIMALIA_URL": url,
             "HIMALIA_TOKEN_FILE": str(token_file),
@@ -193,7 +233,7 @@ class Projects:
             change.event("kernel.ended", kernel_id, {}, project)
 
     def renew_tokens(self) -> None:
-        """Renew kernel tokens past half their time; end those whose starter is gone. Called every few minutes."""
+        """Renew tokens of kernels and stages past half their time; end those of kernels whose starter is gone."""
         with self.context.database.read() as session:
             kernels = list(session.scalars(select(Kernel)))
         for kernel in kernels:
@@ -207,32 +247,55 @@ class Projects:
                     change.session.delete(row)
                 elif token is not None and (token.expires_at or 0) - now() < tokens.KERNEL_SECONDS / 2:
                     row.token_id = tokens.renew(change.session, token, tokens.KERNEL_SECONDS).id
+        # a stage's tokens are revoked when it ends, so whatever is valid belongs to one that runs
+        with self.context.change() as change:
+            query = select(Token).where(Token.purpose == "stage", Token.revoked_at.is_(None), Token.renewed.is_(False))
+            for token in list(change.session.scalars(query)):
+                if now() < (token.expires_at or 0) < now() + tokens.STAGE_SECONDS / 2:
+                    tokens.renew(change.session, token, tokens.STAGE_SECONDS)
 
     @staticmethod
-    def _revoke(token: Token | None, session: object) -> None:
-        if token is not None:
-            tokens.revoke(session, token)  # type: ignore[arg-type]
+    def _revoke(token: Token | None, session: Session) -> None:
+        """End a token and those that were renewed into the same file."""
+        if token is None:
+            return
+        for row in session.scalars(select(Token).where(Token.file == token.file, Token.revoked_at.is_(None))):
+            tokens.revoke(session, row)
 
     def _folder(self, name: str, path: str | None) -> Path:
         if path is None:
             root = self.context.site.home / "projects" if "HIMALIA_HOME" in os.environ else Path.home() / "himalia"
-            return root / name
-        folder = Path(path)
-        if not folder.is_absolute():
+            folder = (root / name).resolve()
+        elif not Path(path).is_absolute():
             raise Invalid(f"{path!r} is not an absolute folder.", field="path")
-        return folder.resolve()
+        else:
+            folder = Path(path).resolve()
+        if self._forbidden(folder):
+            raise Invalid(
+                f"{folder} cannot be a project's folder: it holds more than a project.",
+                hint="Make a folder of its own for the project.",
+                field="path",
+            )
+        return folder
 
-    def _refuse_taken(self, name: str, folder: Path) -> None:
+    def _forbidden(self, folder: Path) -> bool:
+        """Whether a folder is, holds or belongs to the site itself, or is a person's whole home."""
+        home = self.context.site.home.resolve()
+        inside = folder.is_relative_to(home) and folder.parent != home / "projects"
+        return folder in (Path("/"), Path.home().resolve()) or home.is_relative_to(folder) or inside
+
+    def _refuse_taken(self, principal: Principal, name: str, folder: Path) -> None:
         with self.context.database.read() as session:
             if session.scalar(select(Project).where(Project.slug == name)) is not None:
                 raise Conflict(
-                    f"There is a project {name!r} already.",
-                    hint="Choose another name, or open that one.",
-                    field="name",
+                    f"There is a project {name!r} already.", hint="Choose another name, or open that one.", field="name"
                 )
-            other = session.scalar(select(Project).where(Project.path == str(folder)))
-            if other is not None:
-                raise Conflict(f"{folder} is the folder of the project {other.slug!r} already.", field="path")
+            for other in session.scalars(select(Project)):
+                place = Path(other.path)
+                if folder.is_relative_to(place) or place.is_relative_to(folder):
+                    known = role_in(session, principal, other) is not None
+                    which = f"the project {other.slug!r}" if known else "another project"
+                    raise Conflict(f"{folder} and the folder of {which} lie within each other.", field="path")
 
 
 def _stages(manifest: Manifest) -> list[StageView]:
@@ -254,6 +317,3 @@ def _suggest(name: str) -> str | None:
     words = "".join(char if char.isascii() and char.isalnum() else "-" for char in name.lower())
     candidate = "-".join(word for word in words.split("-") if word)[:63].strip("-")
     return f"{candidate!r} would do." if SLUG.fullmatch(candidate) and candidate != "default" else None
-
-
-__all__ = ["NAME", "Projects"]

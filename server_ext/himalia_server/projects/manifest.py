@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import stat
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -13,7 +16,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from ..service.problems import Invalid, nearest
 
 NAME = "himalia.toml"
-SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+PROTECTED = {".git", ".himalia"}
+SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,61}[a-z0-9]")
+"""Names of projects; MLflow's workspaces, which bear them, have 2 characters or more."""
+MAX_BYTES = 1 << 20
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -27,12 +33,16 @@ def seconds(duration: str) -> float:
     match = _DURATION.fullmatch(duration.strip())
     if match is None:
         raise ValueError(f"{duration!r} is not a duration; write for example '90s', '30m' or '2h'")
-    return float(match[1]) * _SECONDS[match[2]]
+    found = float(match[1]) * _SECONDS[match[2]]
+    if not found:
+        raise ValueError(f"{duration!r} is no time at all")
+    return found
 
 
 def _relative(path: str) -> str:
     parts = PurePosixPath(path)
-    if not path or parts.is_absolute() or ".." in parts.parts or "\\" in path or ":" in path:
+    wrong = not parts.parts or parts.is_absolute() or ".." in parts.parts or "\\" in path or ":" in path
+    if wrong or len(path) > 400 or any(len(part) > 200 for part in parts.parts) or "\0" in path:
         raise ValueError(f"{path!r} must be a relative path inside the project, with / between folders")
     return str(parts)
 
@@ -40,6 +50,14 @@ def _relative(path: str) -> str:
 def _duration(text: str) -> str:
     seconds(text)
     return text
+
+
+def _jsonable(params: dict[str, Any]) -> dict[str, Any]:
+    try:
+        json.dumps(params, allow_nan=False).encode()
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"parameters are numbers, texts, true or false, lists and tables of them ({error})") from error
+    return params
 
 
 def _stage_name(name: str) -> str:
@@ -50,6 +68,7 @@ def _stage_name(name: str) -> str:
 
 RelativePath = Annotated[str, AfterValidator(_relative)]
 Duration = Annotated[str, AfterValidator(_duration)]
+Parameters = Annotated[dict[str, Any], AfterValidator(_jsonable)]
 StageName = Annotated[str, AfterValidator(_stage_name)]
 
 
@@ -80,7 +99,7 @@ class StageTable(_Table):
     """`[stages.NAME]`: a notebook with parameters, inputs and outputs."""
 
     notebook: RelativePath
-    params: dict[str, Any] = {}
+    params: Parameters = {}
     inputs: list[RelativePath] = []
     outputs: list[RelativePath] = []
     after: list[str] = []
@@ -120,15 +139,27 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / NAME
     try:
-        text = path.read_text(encoding="utf-8")
+        text = _read(path)
     except FileNotFoundError:
         raise ManifestFault(
             f"{path} does not exist.",
             hint='Every project has a himalia.toml with at least [project] and name = "…".',
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise ManifestFault(f"{path} cannot be read: {error}.") from error
     return parse_manifest(text, NAME)
+
+
+def _read(path: Path) -> str:
+    # without waiting, should somebody have put a pipe there
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise ValueError("it is no ordinary file")
+        if status.st_size > MAX_BYTES:
+            raise ValueError(f"it has more than {MAX_BYTES >> 20} MiB")
+        return file.read().decode("utf-8")
 
 
 def parse_manifest(text: str, file: str = NAME) -> Manifest:
@@ -141,6 +172,8 @@ def parse_manifest(text: str, file: str = NAME) -> Manifest:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ManifestFault(f"{file}: {error}.", field="toml") from error
+    except RecursionError as error:
+        raise ManifestFault(f"{file}: lists or tables are nested too deeply.", field="toml") from error
     try:
         manifest = Manifest.model_validate(data)
     except ValidationError as error:
@@ -180,8 +213,17 @@ def order(manifest: Manifest) -> list[str]:
 
 def _check_dag(manifest: Manifest, text: str, file: str) -> None:
     makers: dict[str, str] = {}
+    notebooks = {stage.notebook for stage in manifest.stages.values()}
     for name, stage in manifest.stages.items():
         for output in stage.outputs:
+            first = PurePosixPath(output).parts[0]
+            others = [other for other in makers if _nested(output, other)]
+            if output in notebooks or output == NAME or first in PROTECTED or others:
+                why = f"lies within {others[0]!r}, or the other way round" if others else "is no place for an output"
+                where = line_of(text, ["stages", name, "outputs"])
+                raise ManifestFault(
+                    f"{file}, line {where}, stages.{name}.outputs: {output!r} {why}.", field=f"stages.{name}.outputs"
+                )
             if output in makers:
                 where = line_of(text, ["stages", name, "outputs"])
                 raise ManifestFault(
@@ -202,6 +244,11 @@ def _check_dag(manifest: Manifest, text: str, file: str) -> None:
     except ValueError as error:
         where = line_of(text, ["stages"])
         raise ManifestFault(f"{file}, line {where}, stages: {error}.", field="stages") from error
+
+
+def _nested(one: str, other: str) -> bool:
+    first, second = PurePosixPath(one), PurePosixPath(other)
+    return first != second and (first.is_relative_to(second) or second.is_relative_to(first))
 
 
 def _fault(text: str, file: str, path: Sequence[str], error: Any) -> ManifestFault:

@@ -13,11 +13,9 @@ class ProjectCreate(BaseModel):
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"name": "nyc-flights", "template": "nyc-flights"}]}
     )
-    name: Annotated[str, Field(description="Small letters, digits and -, at most 63; must be free at this site.")]
-    template: Annotated[str | None, Field(description="A template's name; absent with an existing folder.")] = None
-    path: Annotated[str | None, Field(description="Absolute folder; absent: a new one below the site's projects.")] = (
-        None
-    )
+    name: Annotated[str, Field(max_length=200, description="2 to 63 small letters, digits and -; free at this site.")]
+    template: Annotated[str | None, Field(max_length=200, description="Absent with an existing folder.")] = None
+    path: Annotated[str | None, Field(max_length=1000, description="Absolute; default: at the site.")] = None
 
 
 class StageView(BaseModel):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import secrets
 import shutil
 import tomllib
 from dataclasses import dataclass
@@ -71,8 +72,7 @@ def instantiate(template: Template, target: Path) -> None:
             field="path",
         )
     data = _package_data(template)
-    draft = target.with_name(f".{target.name}.new")
-    shutil.rmtree(draft, ignore_errors=True)
+    draft = target.with_name(f".{target.name[:40]}.{secrets.token_hex(6)}")
     try:
         ignored = shutil.ignore_patterns("template.toml", ".ipynb_checkpoints", "__pycache__", "build", "data")
         shutil.copytree(template.folder, draft, ignore=ignored)

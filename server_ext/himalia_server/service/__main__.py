@@ -10,7 +10,6 @@ import os
 import signal
 import sqlite3
 import sys
-import threading
 import time
 from types import FrameType
 
@@ -59,6 +58,7 @@ def _main() -> int:
     site = Site.open()
     site.prepare()
     settings = site.settings()
+    os.umask(0o077)
     if try_lock(site.home / "service.lock") is None:
         return _refuse(f"A service of this site ({site.home}) runs already.")
     logs.configure(site.log("service"), settings.log_megabytes)
@@ -70,7 +70,9 @@ def _main() -> int:
     try:
         listener = listen(wanted)
     except OSError as error:
-        if error.errno != errno.EADDRINUSE or settings.service_port:
+        if error.errno != errno.EADDRINUSE:
+            return _refuse(f"The service cannot listen on port {wanted}: {error.strerror}.")
+        if settings.service_port:
             return _refuse(
                 f"The port {wanted} is taken by another process. Set another [service] port in "
                 f"{site.home / 'settings.toml'} (0: any), or stop that process."
@@ -81,7 +83,7 @@ def _main() -> int:
     site.remember(service_port=port)
     context = Context(site, settings, database, Events(database), Children(site, settings.log_megabytes << 20))
     context.base_url = f"http://127.0.0.1:{port}"
-    context.facts |= {"started_at": time.time(), "wake": threading.Event()}
+    context.started_at = time.time()
     _ensure_user(context)
 
     def shut_down() -> None:
@@ -97,7 +99,7 @@ def _main() -> int:
     _redirect_output(site)
     server.run(sockets=[listener])
     announce_stop(context)
-    stop(app, keep_children=context.facts.get("keep_children", True))
+    stop(app, keep_children=context.keep_children)
     database.close()
     site.state_file.unlink(missing_ok=True)
     return 0

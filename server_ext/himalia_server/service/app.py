@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import logging
 import secrets
 import shutil
@@ -26,7 +27,7 @@ from ..content import ContentStore
 from . import routes, stream
 from .children import Exit
 from .context import Context
-from .gatekeeper import Gatekeeper
+from .gatekeeper import Denials, Gatekeeper
 from .layer import publish_layer
 from .logs import request_id
 from .problems import Problem, StorageFull
@@ -35,6 +36,8 @@ log = logging.getLogger(__name__)
 HOUSEKEEPING = 300.0
 """Seconds between renewals of tokens and prunings of events."""
 PROBLEM_JSON = "application/problem+json"
+BODY_BYTES = 2 << 20
+"""Of a request to the API; files go to MLflow, which has limits of its own."""
 
 
 def create_app(context: Context, shut_down: Callable[[], None]) -> FastAPI:
@@ -54,6 +57,7 @@ def create_app(context: Context, shut_down: Callable[[], None]) -> FastAPI:
         redoc_url=None,
         openapi_url=None,
         lifespan=lifespan,
+        redirect_slashes=False,
         responses={422: {"description": "Invalid input", "content": {PROBLEM_JSON: {}}}},
     )
     layer = publish_layer(context.site.home)
@@ -67,6 +71,7 @@ def create_app(context: Context, shut_down: Callable[[], None]) -> FastAPI:
     state.pipelines.has_cluster = state.clusters.exists
     state.deployments = deployments.Deployments(context, state.tracking, layer)
     state.mlflow_proxy = tracking.MlflowProxy(state.tracking.socket)
+    state.projects.before_delete = [state.tracking.require]
     state.projects.on_delete = [
         state.pipelines.end_all,
         state.deployments.end_all,
@@ -74,14 +79,16 @@ def create_app(context: Context, shut_down: Callable[[], None]) -> FastAPI:
         state.tracking.delete,
     ]
 
-    api = APIRouter(prefix="/api/v1")
+    api = APIRouter(prefix="/api/v1", max_body_size=BODY_BYTES)
     rooms = (projects, clusters, pipelines, deployments, tracking, stream, routes)
     for room in rooms:
         api.include_router(room.router)
     app.include_router(api)
     app.include_router(tracking.mlflow_router)
     app.include_router(routes.health_router)
-    app.add_middleware(Gatekeeper, context=context)
+    denials = Denials(context)
+    state.gatekeeper_flush = denials.flush
+    app.add_middleware(Gatekeeper, context=context, denials=denials)
     app.add_middleware(_RequestId)
     _add_error_handlers(app)
     return app
@@ -96,23 +103,36 @@ def _start(app: FastAPI, context: Context) -> None:
 
     context.children.on_change = on_change
     context.children.adopt()
-    app.state.tracking.start()
-    app.state.clusters.resume()
-    app.state.deployments.resume()
-    app.state.pipelines.resume()
-    context.facts["started"] = True
-    while not context.facts.get("stopping"):
-        try:
-            app.state.projects.renew_tokens()
-            context.events.prune(time.time() - context.settings.event_days * 86400)
-        except (OperationalError, OSError):
-            log.exception("housekeeping failed; tried again later")
-        context.facts["wake"].wait(HOUSEKEEPING)
+    state = app.state
+    steps = (
+        state.tracking.start,
+        state.projects.repair_kernelspecs,
+        state.clusters.resume,
+        state.deployments.resume,
+        state.pipelines.resume,
+    )
+    for step in steps:
+        _guarded(step)
+    while not context.stopping.is_set():
+        _guarded(state.projects.finish_deletions)
+        _guarded(state.projects.renew_tokens)
+        _guarded(lambda: context.events.prune(time.time() - context.settings.event_days * 86400))
+        _guarded(state.gatekeeper_flush)
+        context.stopping.wait(HOUSEKEEPING)
+
+
+def _guarded(step: Callable[[], object]) -> None:
+    """One part that cannot start or be kept in order must not stop the others."""
+    try:
+        step()
+    except Exception:
+        log.exception("a part of the start or of the housekeeping failed")
 
 
 def stop(app: FastAPI, *, keep_children: bool) -> None:
     """End what the service drives; its children only when they are not kept for the next service."""
     context: Context = app.state.context
+    _guarded(app.state.gatekeeper_flush)
     app.state.pipelines.stop()
     if keep_children:
         context.children.detach()
@@ -123,13 +143,20 @@ def stop(app: FastAPI, *, keep_children: bool) -> None:
 
 def announce_stop(context: Context) -> None:
     """End event streams, so that the server can end."""
-    context.facts["stopping"] = True
-    context.facts["wake"].set()
+    context.stopping.set()
     context.events.announce()
 
 
+class _ProblemResponse(JSONResponse):
+    media_type = PROBLEM_JSON
+
+    def render(self, content: Any) -> bytes:
+        # escaped, because what is quoted from the input may be no valid text
+        return json.dumps(content).encode()
+
+
 def _problem(document: dict[str, Any], headers: dict[str, str] | None = None) -> JSONResponse:
-    return JSONResponse(document, document["status"], headers=headers, media_type=PROBLEM_JSON)
+    return _ProblemResponse(document, document["status"], headers=headers)
 
 
 def _add_error_handlers(app: FastAPI) -> None:

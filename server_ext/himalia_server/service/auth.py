@@ -14,10 +14,14 @@ from ..store import Member, Project, User
 from ..team import PROJECT_ACTIONS, SITE_ACTIONS, Role, SiteRole, ceiling, may, weakest
 from . import tokens
 from .journal import audit
-from .problems import Forbidden, NotFound
+from .problems import Conflict, Forbidden, NotFound
 
 if TYPE_CHECKING:
     from .context import Context
+
+
+WHILE_DELETING = {"project.read", "project.delete", "run.read", "run.progress", "cluster.read", "deployment.read"}
+"""What can still be done in a project whose deletion has begun."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,8 @@ def authorize(
     if project is None or role is None:
         deny(context, principal, action, slug, subject)
         raise NotFound(f"There is no project {slug!r} that you can see.", hint="`himalia project list` shows yours.")
+    if project.deleting is not None and action not in WHILE_DELETING:
+        raise Conflict(f"The project {slug} is being deleted.")
     if persons_only and principal.purpose != "user":
         deny(context, principal, action, slug, subject)
         raise Forbidden(f"{action} is for persons; the token in use belongs to a {principal.purpose}.")

@@ -17,11 +17,12 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
+from ..locking import try_lock
 from .identity import ProcessIdentity
 from .site import Site, private_folder, write_private
 
@@ -43,7 +44,7 @@ class ChildSpec:
     keep: bool = False
     grace: float = 10.0
     nice: int = 0
-    meta: dict[str, Any] = field(default_factory=dict)
+    umask: int = 0o077
 
 
 @dataclass(frozen=True)
@@ -120,16 +121,39 @@ class Children:
             OSError: the disk is full, or the program cannot be started.
         """
         with self._lock:
-            if self._closing:
-                raise RuntimeError("The service is going down; nothing new is started.")
             old = self._children.get(spec.name)
             if old is not None and not old.ended.is_set():
                 raise RuntimeError(f"{spec.name} runs already.")
+        return self.ensure(spec)
+
+    def ensure(self, spec: ChildSpec) -> Child:
+        """The living child of that name, else a new one; a restart that is waiting its turn is done now.
+
+        Raises:
+            RuntimeError: the service is going down.
+            OSError: see `start`.
+        """
+        with self._lock:
+            if self._closing:
+                raise RuntimeError("The service is going down; nothing new is started.")
+            timer = self._timers.pop(spec.name, None)
+            if timer is not None:
+                timer.cancel()
+            old = self._children.get(spec.name)
+            if old is not None and not old.ended.is_set():
+                return old
             child = self._launch(spec)
             self._children[spec.name] = child
         self._watch(child)
-        self.on_change(spec.name, "started", None)
+        self._tell(spec.name, "started", None)
         return child
+
+    def _tell(self, name: str, what: str, end: Exit | None) -> None:
+        """Tell of a change; a fault there (a full disk, say) must not end the watch."""
+        try:
+            self.on_change(name, what, end)
+        except Exception:
+            log.exception("a change of a child could not be told", extra={"child": name, "what": what})
 
     def get(self, name: str) -> Child | None:
         """The child of that name, alive or ended; None when there was none."""
@@ -177,7 +201,7 @@ class Children:
             child = self._children.get(name)
             if child is not None and child.ended.is_set():
                 del self._children[name]
-                shutil.rmtree(child.folder, ignore_errors=True)
+                _discard(child.folder)
 
     def stop_all(self) -> None:
         """End all children, those that live longest (started first) last."""
@@ -201,17 +225,26 @@ class Children:
             for timer in self._timers.values():
                 timer.cancel()
 
-    def adopt(self) -> list[Child]:
-        """After a start of the service: take over the living, record the ends of the others. Restarts `keep` ones."""
+    def adopt(self, *, restart: bool = True) -> list[Child]:
+        """After a start of the service: take over the living, record the ends of the others.
+
+        `restart`: start those that should live again.
+        """
         adopted = []
         for folder in sorted(self.root.iterdir()) if self.root.exists() else []:
-            try:
-                spec = ChildSpec(**json.loads((folder / "spec.json").read_text())["child"])
-                supervisor = ProcessIdentity.from_dict(json.loads((folder / "supervisor.json").read_text()))
-            except (OSError, ValueError, KeyError, TypeError):
+            if folder.name.startswith("."):
                 shutil.rmtree(folder, ignore_errors=True)
                 continue
-            child = Child(folder, spec, supervisor)
+            try:
+                spec = ChildSpec(**json.loads((folder / "spec.json").read_text())["child"])
+                supervisor = _supervisor_of(folder)
+            except (OSError, ValueError, KeyError, TypeError):
+                _discard(folder)
+                continue
+            child = Child(folder, spec if restart else replace(spec, keep=False), supervisor)
+            if not supervisor.alive():
+                child.exit = child.read_exit()
+                child.ended.set()
             with self._lock:
                 self._children[spec.name] = child
             adopted.append(child)
@@ -221,7 +254,7 @@ class Children:
 
     def _launch(self, spec: ChildSpec) -> Child:
         folder = self.root / spec.name
-        shutil.rmtree(folder, ignore_errors=True)
+        _discard(folder)
         private_folder(folder)
         document = {
             "argv": spec.argv,
@@ -230,6 +263,7 @@ class Children:
             "log": str(self.site.log(spec.name)),
             "log_bytes": self.log_bytes,
             "nice": spec.nice,
+            "umask": spec.umask,
             "grace": spec.grace,
             "child": asdict(spec),
         }
@@ -255,7 +289,7 @@ class Children:
 
     def _unkeep(self, child: Child) -> None:
         """Note on disk that the child is not to be started again, for the case that we die now."""
-        child.spec = ChildSpec(**(asdict(child.spec) | {"keep": False}))
+        child.spec = replace(child.spec, keep=False)
         path = child.folder / "spec.json"
         if path.exists():
             write_private(path, json.dumps(json.loads(path.read_text()) | {"child": asdict(child.spec)}))
@@ -274,28 +308,57 @@ class Children:
         name = child.spec.name
         log.info("child ended", extra={"child": name, "how": child.exit.sentence})
         if not child.spec.keep or child.exit.asked:
-            self.on_change(name, "ended", child.exit)
+            self._tell(name, "ended", child.exit)
             return
         steady = time.monotonic() - child.began > STEADY
         delay = FIRST_DELAY if steady else min(LAST_DELAY, self._delays.get(name, FIRST_DELAY / 2) * 2)
         self._delays[name] = delay
-        self.on_change(name, "restarting", child.exit)
         timer = threading.Timer(delay, self._restart, args=(child,))
         timer.daemon = True
         with self._lock:
+            if self._closing or self._children.get(name) is not child:
+                return
             self._timers[name] = timer
         timer.start()
+        self._tell(name, "restarting", child.exit)
 
     def _restart(self, child: Child) -> None:
         with self._lock:
-            self._timers.pop(child.spec.name, None)
             if self._closing or self._children.get(child.spec.name) is not child or not child.spec.keep:
                 return
         try:
-            self.start(child.spec)
+            self.ensure(child.spec)
         except (OSError, RuntimeError):
             log.exception("child could not be started again", extra={"child": child.spec.name})
             self._await_end(child)
+
+
+def _supervisor_of(folder: Path) -> ProcessIdentity:
+    """Who supervises the child of a folder.
+
+    Raises:
+        OSError: nobody ever did. ValueError, KeyError: what is written there is no identity.
+    """
+    path = folder / "supervisor.json"
+    deadline = time.monotonic() + 5
+    # the service before us may have died right after it had started the supervisor
+    while not path.exists() and time.monotonic() < deadline:
+        lock = try_lock(folder / "lock")
+        if lock is not None:
+            os.close(lock)
+            break
+        time.sleep(0.02)
+    return ProcessIdentity.from_dict(json.loads(path.read_text()))
+
+
+def _discard(folder: Path) -> None:
+    """Remove a child's folder; a supervisor that is only just starting finds nothing to supervise then."""
+    aside = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        folder.rename(aside)
+    except FileNotFoundError:
+        return
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def _signal(identity: ProcessIdentity, number: int) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +14,7 @@ from ..store import Database, Project
 from .auth import Principal
 from .children import Children
 from .journal import Events, audit
+from .problems import Conflict
 from .site import Settings, Site
 
 
@@ -27,6 +29,16 @@ class Change:
     def event(self, topic: str, subject: str | None, data: dict[str, Any], project: Project | None = None) -> None:
         """Publish after the commit."""
         self.context.events.add(self.session, topic, subject, data, project)
+
+    def require_live(self, project: Project) -> None:
+        """Refuse, within this transaction, what would begin in a project that is being deleted.
+
+        Raises:
+            Conflict: it is, or is gone already.
+        """
+        row = self.session.get(Project, project.id, populate_existing=True)
+        if row is None or row.deleting is not None:
+            raise Conflict(f"The project {project.slug} is being deleted.")
 
     def audit(self, action: str, project: Project | None, subject: str | None, **detail: Any) -> None:
         """Record who did it."""
@@ -51,7 +63,10 @@ class Context:
     events: Events
     children: Children
     base_url: str = ""
-    facts: dict[str, Any] = field(default_factory=dict)
+    started_at: float = 0.0
+    keep_children: bool = True
+    stopping: threading.Event = field(default_factory=threading.Event)
+    first_cluster: Callable[[Project], str | None] = lambda _project: None
 
     @contextmanager
     def change(self, principal: Principal | None = None) -> Iterator[Change]:

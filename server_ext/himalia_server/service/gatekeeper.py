@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
+from typing import Any
 
 from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse
@@ -14,13 +17,54 @@ from .journal import audit
 from .problems import Unauthenticated
 
 OPEN = {"/health"}
+WINDOW = 10.0
+"""Seconds in which refused callers are counted, not listed."""
+
+
+class Denials:
+    """Audit rows of refused callers. The first of a while is written at once, the rest of it as one row with their
+    number, so that a flood of requests is no flood of rows."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self._lock = threading.Lock()
+        self._since = 0.0
+        self._count = 0
+        self._paths: set[str] = set()
+
+    def record(self, method: str, path: str) -> None:
+        """A caller without a valid token was refused."""
+        with self._lock:
+            if time.monotonic() - self._since < WINDOW:
+                self._count += 1
+                if len(self._paths) < 10:
+                    self._paths.add(path)
+                return
+        self.flush()
+        with self._lock:
+            self._since = time.monotonic()
+        self._write(path, {"method": method})
+
+    def flush(self) -> None:
+        """Write what was only counted."""
+        with self._lock:
+            count, paths = self._count, sorted(self._paths)
+            self._count, self._paths = 0, set()
+        if count:
+            self._write(", ".join(paths), {"count": count})
+
+    def _write(self, subject: str, detail: dict[str, Any]) -> None:
+        with self.context.database.write() as session:
+            audit(
+                session, actor="?", purpose="none", action="sign-in", subject=subject, outcome="denied", detail=detail
+            )
 
 
 class Gatekeeper:
     """ASGI middleware that finds out who calls (`request.state.principal`), or refuses with 401 and an audit row."""
 
-    def __init__(self, app: ASGIApp, context: Context) -> None:
-        self.app, self.context = app, context
+    def __init__(self, app: ASGIApp, context: Context, denials: Denials) -> None:
+        self.app, self.context, self.denials = app, context, denials
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let in or refuse."""
@@ -30,17 +74,12 @@ class Gatekeeper:
         connection = HTTPConnection(scope)
         principal = await asyncio.to_thread(identify, self.context, bearer(connection))
         if principal is None:
-            await asyncio.to_thread(self._record, scope)
+            method = scope.get("method", "WEBSOCKET")
+            await asyncio.to_thread(self.denials.record, method, scope["path"][:200])
             await self._refuse(scope, receive, send)
             return
         scope.setdefault("state", {})["principal"] = principal
         await self.app(scope, receive, send)
-
-    def _record(self, scope: Scope) -> None:
-        with self.context.database.write() as session:
-            detail = {"method": scope.get("method", "WEBSOCKET")}
-            path = scope["path"][:200]
-            audit(session, actor="?", purpose="none", action="sign-in", subject=path, outcome="denied", detail=detail)
 
     @staticmethod
     async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:

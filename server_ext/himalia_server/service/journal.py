@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from ..store import AuditRow, Database, EventRow, Project, now
@@ -87,9 +87,11 @@ class Events:
             last = session.scalar(select(EventRow.seq).order_by(EventRow.seq.desc()).limit(1))
         return first or 0, last or 0
 
-    def after(self, seq: int, limit: int = 500) -> list[Event]:
-        """Events with a number above *seq*, oldest first."""
+    def after(self, seq: int, projects: Collection[str] | None = None, limit: int = 500) -> list[Event]:
+        """Events with a number above *seq*, oldest first; of these *projects* (ids) and of none, or of all."""
         query = select(EventRow).where(EventRow.seq > seq).order_by(EventRow.seq).limit(limit)
+        if projects is not None:
+            query = query.where(or_(EventRow.project_id.is_(None), EventRow.project_id.in_(projects)))
         with self.database.read() as session:
             return [_event(row) for row in session.scalars(query)]
 

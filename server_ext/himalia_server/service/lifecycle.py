@@ -7,6 +7,8 @@ import hmac
 import json
 import os
 import secrets
+import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -17,7 +19,7 @@ from typing import Any
 
 from himalia import __version__
 
-from ..locking import LockTimeout, exclusive
+from ..locking import LockTimeout, exclusive, try_lock
 from .identity import ProcessIdentity
 from .site import Site
 
@@ -40,7 +42,13 @@ class Found:
 
     def token(self) -> str:
         """The OS account's token, read anew."""
-        return self.site.user_token_file.read_text().strip()
+        try:
+            return self.site.user_token_file.read_text().strip()
+        except OSError as error:
+            raise ServiceError(
+                f"The token of this account cannot be read: {error}. Restart the service to get a new one: "
+                "himalia down, himalia up."
+            ) from error
 
 
 def find(site: Site) -> Found | None:
@@ -49,7 +57,7 @@ def find(site: Site) -> Found | None:
         state = json.loads(site.state_file.read_text())
         identity = ProcessIdentity.from_dict(state)
         address, version = str(state["address"]), str(state["version"])
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None
     if not identity.alive() or not _proves_itself(site, address):
         return None
@@ -158,6 +166,9 @@ def stop(found: Found, *, keep_children: bool = False) -> None:
     """
     try:
         call(found, "POST", "/api/v1/service/stop", {"keep_children": keep_children})
+    except ServiceError:
+        # without a token it can still be asked as a process; its children are swept by the caller
+        os.kill(found.identity.pid, signal.SIGTERM)
     except urllib.error.HTTPError as error:
         raise ServiceError(f"The service refused to stop: {error.read().decode(errors='replace')}") from error
     except OSError as error:
@@ -168,6 +179,55 @@ def stop(found: Found, *, keep_children: bool = False) -> None:
         if time.monotonic() > deadline:
             raise ServiceError(f"The service (pid {found.identity.pid}) does not end; see himalia logs service.")
         time.sleep(0.02)
+
+
+def sweep(site: Site) -> list[str]:
+    """End what a service that was killed, or that hangs, has left running. Returns the names of what was ended.
+
+    Raises:
+        ServiceError: a service of this site holds on to it all the same.
+    """
+    from .children import Children
+
+    ended = []
+    identity = _hanging(site)
+    if identity is not None:
+        ended.append("service")
+        _end(identity)
+    lock = try_lock(site.home / "service.lock")
+    if lock is None:
+        raise ServiceError("A service of this site is starting. Try again in a few seconds.")
+    try:
+        children = Children(site, 0)
+        left = [child.spec.name for child in children.adopt(restart=False) if not child.ended.is_set()]
+        children.stop_all()
+        shutil.rmtree(site.runtime, ignore_errors=True)
+        site.state_file.unlink(missing_ok=True)
+    finally:
+        os.close(lock)
+    return ended + left
+
+
+def _hanging(site: Site) -> ProcessIdentity | None:
+    """The service that the state file names, when it lives although it does not answer."""
+    try:
+        identity = ProcessIdentity.from_dict(json.loads(site.state_file.read_text()))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return identity if identity.alive() else None
+
+
+def _end(identity: ProcessIdentity) -> None:
+    for number, patience in ((signal.SIGTERM, 10.0), (signal.SIGKILL, 10.0)):
+        os.kill(identity.pid, number)
+        deadline = time.monotonic() + patience
+        while identity.alive():
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.05)
+        else:
+            return
+    raise ServiceError(f"The service (pid {identity.pid}) cannot be ended, not even by SIGKILL.")
 
 
 def call(found: Found, method: str, path: str, body: dict[str, Any] | None = None) -> Any:

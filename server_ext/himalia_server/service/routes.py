@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 import os
 import threading
 from typing import Annotated, Any
@@ -23,6 +22,9 @@ from .journal import verify_chain
 
 health_router = APIRouter()
 router = APIRouter(tags=["service"])
+
+
+Challenge = Annotated[str | None, Header(max_length=200)]
 
 
 class ChildView(BaseModel):
@@ -99,7 +101,7 @@ class AuditCheck(BaseModel):
 
 
 @health_router.get("/health", include_in_schema=False)
-def health(request: Request, x_himalia_challenge: Annotated[str | None, Header(max_length=200)] = None) -> JSONResponse:
+async def health(request: Request, x_himalia_challenge: Challenge = None) -> JSONResponse:
     """Alive. With a challenge, proves to its own site's clients that it is theirs before they send a token."""
     document = {"status": "ok"}
     if x_himalia_challenge:
@@ -113,7 +115,8 @@ def read_service(request: Request, caller: Caller) -> ServiceView:
     """What runs."""
     context: Context = request.app.state.context
     children = []
-    for name in context.children.names():
+    # their names tell of projects that not everybody may know
+    for name in context.children.names() if caller.site_role is not None else []:
         child = context.children.get(name)
         process = child.process() if child else None
         children.append(ChildView(name=name, pid=process.pid if process else None))
@@ -122,7 +125,7 @@ def read_service(request: Request, caller: Caller) -> ServiceView:
         site=context.site.id,
         version=__version__,
         pid=os.getpid(),
-        started_at=context.facts["started_at"],
+        started_at=context.started_at,
         user=caller.user,
         tracking="running" if tracking.wait(0) else f"failed: {tracking.failure}" if tracking.failure else "starting",
         last_event=context.events.bounds()[1],
@@ -138,7 +141,7 @@ def stop_service(body: StopRequest, request: Request, caller: Caller) -> dict[st
     with context.change(caller) as change:
         change.audit("service.stop", None, None, keep_children=body.keep_children)
         change.event("service.stopping", None, {"keep_children": body.keep_children})
-    context.facts["keep_children"] = body.keep_children
+    context.keep_children = body.keep_children
     # after this reply has left
     threading.Timer(0.1, request.app.state.shut_down).start()
     return {"status": "stopping"}
@@ -148,7 +151,7 @@ def stop_service(body: StopRequest, request: Request, caller: Caller) -> dict[st
 def read_audit(
     request: Request,
     caller: Caller,
-    cursor: Annotated[int | None, Query(ge=1)] = None,
+    cursor: Annotated[int | None, Query(ge=1, le=2**63 - 1)] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> AuditList:
     """The audit log, newest first."""
@@ -178,4 +181,4 @@ def check_audit(request: Request, caller: Caller) -> AuditCheck:
 @router.get("/openapi.json", include_in_schema=False)
 def openapi(request: Request, caller: Caller) -> JSONResponse:
     """The description of this API."""
-    return JSONResponse(json.loads(json.dumps(request.app.openapi())))
+    return JSONResponse(request.app.openapi())

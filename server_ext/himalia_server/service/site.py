@@ -18,6 +18,10 @@ class SiteError(RuntimeError):
     """The site's folder or settings cannot be used; the text says what to do."""
 
 
+SHORT = 40
+"""Characters that a folder may have in which sockets of ours shall lie some levels down."""
+
+
 def default_home() -> Path:
     """Where the site lives: `$HIMALIA_HOME`, else the user's data folder."""
     chosen = os.environ.get("HIMALIA_HOME")
@@ -116,15 +120,24 @@ class Site:
         """Make the folders of the site."""
         for name in ("logs", "tokens", "children", "content", "models", "runs", "clusters", "backups"):
             private_folder(self.home / name)
-        private_folder(self.runtime)
+        runtime = private_folder(self.runtime)
+        if self.remembered().get("runtime") != str(runtime):
+            self.remember(runtime=str(runtime))
 
     @property
     def runtime(self) -> Path:
-        """A private folder with a short path, for unix sockets (a path of theirs may have about 100 bytes)."""
+        """A private folder with a short path, for unix sockets (a path of theirs may have about 100 bytes).
+
+        Chosen once and kept: children that outlive a service have their sockets there.
+        """
+        kept = self.remembered().get("runtime")
+        if isinstance(kept, str) and Path(kept).parent.is_dir():
+            return Path(kept)
         base = os.environ.get("XDG_RUNTIME_DIR")
-        if base and Path(base).is_dir() and len(base) < 40:
+        if base and Path(base).is_dir() and len(base) < SHORT:
             return Path(base) / f"himalia-{self.id}"
-        return Path(tempfile.gettempdir()) / f"himalia-{os.getuid()}-{self.id}"
+        temporary = tempfile.gettempdir()
+        return Path(temporary if len(temporary) < SHORT else "/tmp") / f"himalia-{os.getuid()}-{self.id}"  # noqa: S108
 
     @property
     def database(self) -> Path:
@@ -161,7 +174,7 @@ class Site:
             return Settings()
         try:
             data = tomllib.loads(path.read_text())
-        except (OSError, tomllib.TOMLDecodeError) as error:
+        except (OSError, ValueError) as error:
             raise SiteError(f"{path} cannot be read: {error}.") from error
         known = {("service", "port"): "service_port", ("gateway", "port"): "gateway_port"}
         known |= {("logs", "megabytes"): "log_megabytes", ("events", "days"): "event_days"}
@@ -180,7 +193,10 @@ class Site:
     def remembered(self) -> dict[str, Any]:
         """Small facts kept from one start to the next (ports in use)."""
         path = self.home / "remembered.json"
-        return dict(json.loads(path.read_text())) if path.exists() else {}
+        try:
+            return dict(json.loads(path.read_text()))
+        except (OSError, ValueError, TypeError):
+            return {}  # nothing that could not be chosen anew
 
     def remember(self, **facts: Any) -> None:
         """Keep small facts for the next start."""

@@ -40,7 +40,7 @@ async def follow(context: Context, principal: Principal, token: str | None, afte
         elif after > last or (first > 1 and after < first - 1):
             yield "reset"
             after = last
-        while not context.facts.get("stopping"):
+        while not context.stopping.is_set():
             changed.clear()
             batch = await asyncio.to_thread(_visible, context, principal, token, after, known)
             if batch is None:
@@ -68,7 +68,7 @@ def _visible(
         return None
     projects = set(visible_projects(context, principal))
     known |= projects
-    while events := context.events.after(after):
+    while events := context.events.after(after, known):
         after = events[-1].seq
         seen = [event for event in events if _may_see(event, principal, projects, known)]
         if seen:
@@ -78,7 +78,8 @@ def _visible(
 
 def _may_see(event: Event, principal: Principal, projects: set[str], known: set[str]) -> bool:
     if event.project_id is None:
-        return principal.purpose == "user"
+        # the names of children tell of projects that not everybody may know
+        return principal.site_role is not None or (principal.purpose == "user" and not event.topic.startswith("child."))
     return event.project_id in projects or (event.topic == "project.deleted" and event.project_id in known)
 
 

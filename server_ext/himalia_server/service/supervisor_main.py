@@ -4,12 +4,13 @@ It leads a session of its own, owns the child's log file, waits for the child an
 It outlives the service that started it. When the child ends, whatever the child left running is killed. When the
 supervisor itself is killed, the kernel of the operating system kills the child (Linux).
 
-Usage: supervisor_main.py FOLDER, where FOLDER/spec.json holds argv, env, cwd, log, log_bytes, nice, grace.
+Usage: supervisor_main.py FOLDER, where FOLDER/spec.json holds argv, env, cwd, log, log_bytes, nice, umask, grace.
 """
 
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import json
 import os
 import select
@@ -104,6 +105,13 @@ def main(folder: str) -> None:
     """Run the child of *folder* to its end."""
     with open(os.path.join(folder, "spec.json")) as file:
         spec = json.load(file)
+    # held as long as we live: says that this folder has a supervisor even before supervisor.json does
+    lock = os.open(os.path.join(folder, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    if LINUX:
+        with open("/proc/sys/kernel/random/boot_id") as file:
+            me = {"boot": file.read().strip(), "pid": os.getpid(), "ticks": ticks(os.getpid())}
+        write_json(os.path.join(folder, "supervisor.json"), me)
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     asked: list[int] = []
     wake_read, wake_write = os.pipe()
@@ -115,15 +123,16 @@ def main(folder: str) -> None:
     for ignored in (signal.SIGINT, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)
     log = os.open(spec["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    me = os.getpid()
+    parent = os.getpid()
 
     def before_exec() -> None:
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != me:
+        if os.getppid() != parent:
             os._exit(1)
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
-        if spec.get("nice"):
+        os.umask(spec["umask"])
+        if spec["nice"]:
             os.nice(spec["nice"])
 
     began = time.time()

@@ -62,6 +62,7 @@ def issue(
 
 def renew(session: Session, row: Token, seconds: float) -> Token:
     """Put a fresh token into the old one's file; the old one ends after `OVERLAP_SECONDS`."""
+    row.renewed = True
     row.expires_at = min(row.expires_at or now() + OVERLAP_SECONDS, now() + OVERLAP_SECONDS)
     return issue(
         session,

@@ -51,6 +51,7 @@ class Token(Base):
     created_at: Mapped[float] = mapped_column(Float, default=now)
     expires_at: Mapped[float | None] = mapped_column(Float)
     revoked_at: Mapped[float | None] = mapped_column(Float)
+    renewed: Mapped[bool] = mapped_column(default=False)
 
 
 class Project(Base):
@@ -64,6 +65,8 @@ class Project(Base):
     kernelspec: Mapped[str] = mapped_column(String(200))
     created_by: Mapped[str] = mapped_column(ForeignKey("users.name"))
     created_at: Mapped[float] = mapped_column(Float, default=now)
+    deleting: Mapped[str | None] = mapped_column(String(16))
+    """"keep" or "remove" (its folder) once its deletion has begun; nothing new starts in it from then on."""
 
 
 class Member(Base):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import os
+import shutil
 import sys
 import threading
 import time
@@ -13,6 +13,7 @@ from typing import Any
 from ..service.auth import Principal
 from ..service.children import ChildSpec
 from ..service.context import Context
+from ..service.environment import child_environment
 from ..service.problems import Invalid, NotFound, Unavailable, nearest
 from ..service.site import cache_folder, private_folder
 from ..store import Project
@@ -41,7 +42,6 @@ class Tracking:
         self._workspaces: set[str] = set()
         self._experiments: dict[str, str] = {}
         self._lock = threading.Lock()
-        self._answers = False
         self.failure: str | None = None
 
     def start(self) -> None:
@@ -52,12 +52,12 @@ class Tracking:
         try:
             if not self.context.children.alive(CHILD):
                 self._prepare()
-                self.context.children.start(self._spec())
+                self.context.children.ensure(self._spec())
             while not self.wait(5):
                 if self.context.children.get(CHILD) is None:
                     return
         except (OSError, RuntimeError) as error:
-            if self.context.facts.get("stopping"):
+            if self.context.stopping.is_set():
                 return
             self.failure = str(error)
             log.exception("MLflow could not be started")
@@ -73,11 +73,11 @@ class Tracking:
         """
         site = self.context.site
         command = [sys.executable, "-m", "himalia_server.tracking.server"]
-        self.context.children.start(
+        self.context.children.ensure(
             ChildSpec(
                 name=PREPARATION,
                 argv=[*command, str(site.tracking_database), str(cache_folder())],
-                env=dict(os.environ) | {"TMPDIR": str(self._temporary())},
+                env=child_environment(TMPDIR=str(self._temporary())),
                 cwd=str(site.home),
                 nice=NICE,
             )
@@ -94,12 +94,11 @@ class Tracking:
 
     def _spec(self) -> ChildSpec:
         site = self.context.site
-        kept = {key: os.environ[key] for key in ("PATH", "HOME", "LANG") if key in os.environ}
-        kept["TMPDIR"] = str(self._temporary())
         return ChildSpec(
             name=CHILD,
             argv=mlflow_command(sys.executable, self.socket),
-            env=kept | mlflow_environment(site.tracking_database, site.home / "mlflow-artifacts"),
+            env=child_environment(TMPDIR=str(self._temporary()))
+            | mlflow_environment(site.tracking_database, self._artifacts),
             cwd=str(site.home),
             keep=True,
             nice=NICE,
@@ -112,11 +111,9 @@ class Tracking:
         while True:
             try:
                 client.health()
-            except (MlflowUnavailable, MlflowError):
-                self._answers = False
-            else:
-                self._answers = True
                 return True
+            except (MlflowUnavailable, MlflowError):
+                pass  # not yet
             if time.monotonic() > deadline:
                 return False
             time.sleep(0.1)
@@ -132,7 +129,7 @@ class Tracking:
             if project.slug not in self._workspaces:
                 try:
                     client.ensure_workspace(project.slug)
-                except MlflowUnavailable as error:
+                except (MlflowUnavailable, MlflowError) as error:
                     raise TrackingUnavailable(str(error)) from error
                 self._workspaces.add(project.slug)
         return client
@@ -146,21 +143,40 @@ class Tracking:
         if project.slug not in self._workspaces:
             self.client(project)
 
+    @property
+    def _artifacts(self) -> Path:
+        return self.context.site.home / "mlflow-artifacts"
+
+    def require(self, _project: Project) -> None:
+        """Refuse while MLflow does not answer.
+
+        Raises:
+            Unavailable: it does not.
+        """
+        if not self.wait(0):
+            raise Unavailable("MLflow is starting.", hint="Try again in a few seconds.")
+
     def delete(self, project: Project) -> None:
-        """Forget a project's experiments and models (it is being deleted)."""
+        """Forget a project's experiments, models and artifacts (it is being deleted).
+
+        Raises:
+            Unavailable: MLflow does not answer, or refuses now.
+        """
         try:
             self.client(project).delete_workspace(project.slug)
-        except (TrackingUnavailable, MlflowUnavailable) as error:
-            raise Unavailable(
-                "MLflow does not answer, so the project's runs and models cannot be removed now.",
-                hint="Try again in a few seconds.",
-            ) from error
-        except MlflowError as error:
-            if error.code != "RESOURCE_DOES_NOT_EXIST":
-                raise
+        except (TrackingUnavailable, MlflowUnavailable, MlflowError) as error:
+            if not (isinstance(error, MlflowError) and error.code == "RESOURCE_DOES_NOT_EXIST"):
+                raise Unavailable(
+                    f"The project's runs and models cannot be removed from MLflow now: {error}",
+                    hint="Try again in a few seconds.",
+                ) from error
         with self._lock:
             self._workspaces.discard(project.slug)
             self._experiments.pop(project.slug, None)
+        # MLflow keeps the files, and a later project of this name would see them
+        files = self._artifacts / "workspaces" / project.slug
+        if files.exists():
+            shutil.rmtree(files)
 
     def start_stage_run(self, project: Project, run_id: str, stage: str) -> str:
         """An MLflow run for a stage; returns its id.
@@ -174,7 +190,7 @@ class Tracking:
             experiment = self._experiments.get(project.slug) or client.get_or_create_experiment(project.slug)
             self._experiments[project.slug] = experiment
             return client.create_run(experiment, stage, tags)
-        except MlflowUnavailable as error:
+        except (MlflowUnavailable, MlflowError) as error:
             raise TrackingUnavailable(str(error)) from error
 
     def end_stage_run(

@@ -57,6 +57,7 @@ def upgrade() -> None:
         sa.Column("kernelspec", sa.String(length=200), nullable=False),
         sa.Column("created_by", sa.String(length=128), nullable=False),
         sa.Column("created_at", sa.Float(), nullable=False),
+        sa.Column("deleting", sa.String(length=16), nullable=True),
         sa.ForeignKeyConstraint(
             ["created_by"],
             ["users.name"],
@@ -152,6 +153,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.Float(), nullable=False),
         sa.Column("expires_at", sa.Float(), nullable=True),
         sa.Column("revoked_at", sa.Float(), nullable=True),
+        sa.Column("renewed", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(["project_id"], ["projects.id"], ondelete="CASCADE"),
         sa.ForeignKeyConstraint(
             ["user"],
