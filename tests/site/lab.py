@@ -146,12 +146,13 @@ class Lab:
         self.post("/projects", {"name": slug, "path": str(folder)})
         return folder
 
-    def processes(self) -> list[psutil.Process]:
-        """Living processes that belong to this site, found by their environment."""
+    def processes(self, word: str = "") -> list[psutil.Process]:
+        """Living processes that belong to this site, found by their environment; with *word* in their command."""
         found = []
         for process in psutil.process_iter():
             try:
-                mine = str(self.root) in " ".join(process.cmdline() + list(process.environ().values()))
+                command = " ".join(process.cmdline())
+                mine = word in command and str(self.root) in command + " ".join(process.environ().values())
                 if mine and process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE:
                     found.append(process)
             except (psutil.NoSuchProcess, psutil.AccessDenied):

@@ -199,9 +199,8 @@ def test_a_run_and_an_endpoint_are_resumed_even_when_all_supervisors_died() -> N
         run_id = lab.post("/projects/tiny/runs")["id"]
         wait_until(lambda: lab.child_pid(f"stage-{run_id}-s"), 60, "the stage")
         lab.kill_service()
-        for process in lab.processes():
-            if "supervisor_main.py" in " ".join(process.cmdline()):
-                process.kill()
+        for process in lab.processes("supervisor_main.py"):
+            process.kill()
         lab.start()
         assert lab.wait_run("tiny", run_id)["stages"][0]["status"] == "lost"
         wait_until(lambda: lab.get("/projects/tiny/clusters/local")["workers"] == 1, 90, "the cluster")
@@ -212,7 +211,7 @@ def test_down_also_ends_what_a_killed_service_left() -> None:
     with running_lab() as lab:
         wait_until(lambda: lab.child_pid("mlflow"), 60, "MLflow's process")
         lab.kill_service()
-        assert [p for p in lab.processes() if "_serve.py" in " ".join(p.cmdline())]
+        assert lab.processes("_serve.py")
         done = subprocess.run([*HIMALIA, "down"], capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0
         assert "mlflow" in done.stdout

@@ -116,13 +116,6 @@ class ContentStore:
             target.unlink()
             raise MissingContent(f"{digest} is damaged in the content store.")
 
-    def materialise_tree(self, digest: str, folder: Path) -> dict[str, FileEntry]:
-        """Lay all files of a tree below *folder*."""
-        files = self.tree(digest)
-        for name, entry in files.items():
-            self.materialise(entry.digest, folder / _checked(name))
-        return files
-
     def _adopt(self, temporary: Path, digest: str) -> str:
         name = digest.removeprefix("sha256:")
         target = self.objects / name[:2] / name[2:]

@@ -37,6 +37,8 @@ class Projects:
         self.before_delete: list[Callable[[Project], None]] = []
         self.on_delete: list[Callable[[Project], None]] = []
         self._creating = threading.Lock()
+        self._choosing = threading.Lock()
+        self._deleting: set[str] = set()
 
     def create(self, principal: Principal, name: str, template: str | None, path: str | None) -> ProjectView:
         """Make a project; the caller becomes its owner.
@@ -134,7 +136,20 @@ class Projects:
 
         Nothing new starts in it from the beginning of this on. A deletion that was interrupted is finished later by
         `finish_deletions`.
+
+        Raises:
+            Conflict: somebody else is deleting it at this moment.
         """
+        with self._choosing:
+            if project.id in self._deleting:
+                raise Conflict(f"The project {project.slug} is being deleted already.")
+            self._deleting.add(project.id)
+        try:
+            self._delete(principal, project, remove_files=remove_files)
+        finally:
+            self._deleting.discard(project.id)
+
+    def _delete(self, principal: Principal | None, project: Project, *, remove_files: bool) -> None:
         for check in self.before_delete:
             check(project)
         with self.context.change(principal) as change:
@@ -163,7 +178,8 @@ class Projects:
         with self.context.database.read() as session:
             projects = list(session.scalars(select(Project).where(Project.deleting.is_not(None))))
         for project in projects:
-            self.delete(None, project, remove_files=project.deleting == "remove")
+            if project.id not in self._deleting:
+                self.delete(None, project, remove_files=project.deleting == "remove")
 
     def grant_kernel(self, principal: Principal, project: Project, kernel_id: str, pid: int) -> KernelGrant:
         """A fresh token and environment for a kernel that starts, or starts again."""

@@ -43,6 +43,8 @@ def child_environment(spec: ClusterSpec, inherited: Mapping[str, str]) -> dict[s
     threads = str(spec.threads_per_worker)
     env |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), threads)
     env["MALLOC_TRIM_THRESHOLD_"] = "65536"  # as Dask's nanny: freed memory goes back to the system
+    # each Dask server makes a folder there, and would do so in the machine's temporary folder
+    env["DASK_TEMPORARY_DIRECTORY"] = str(spec.folder / "scratch")
     return env | spec.env
 
 
