@@ -112,6 +112,7 @@ def test_processes_see_no_secret_of_the_service(value: dict[str, Any]) -> None:
         "PYTHONHASHSEED": "7",
     }
     assert child_environment(spec, inherited) == {
+        "DASK_TEMPORARY_DIRECTORY": str(spec.folder / "scratch"),
         "PATH": "/bin",
         "PYTHONHASHSEED": "7",
         "OMP_NUM_THREADS": "3",
