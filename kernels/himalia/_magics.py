@@ -118,6 +118,8 @@ class HimaliaMagics(Magics):
     def deploy(self, line: str) -> Any:
         """Serve a registered model at an endpoint.
 
+        Code in a kernel may only ask for it; a person who may deploy confirms, and is told how.
+
         %deploy models:/flights@champion
         %deploy models:/flights/3 --name flights-eu
         """

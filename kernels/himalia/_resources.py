@@ -166,6 +166,9 @@ class Deployment:
     model_name: str
     model_version: str
     url: str
+    project: str = ""
+    requested_version: str | None = None
+    """A version that was asked for and waits for somebody who may deploy."""
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Deployment:
@@ -175,14 +178,20 @@ class Deployment:
             model_name=str(data.get("model_name") or ""),
             model_version=str(data.get("model_version") or ""),
             url=str(data.get("url") or ""),
+            project=str(data.get("project") or ""),
+            requested_version=data.get("requested_version"),
         )
 
     def _facts(self) -> list[tuple[str, str]]:
-        return [
+        facts = [
             ("state", self.state),
             ("model", f"{self.model_name} {self.model_version}"),
             ("url", self.url),
         ]
+        if self.requested_version:
+            command = f"himalia deployment confirm {self.name} -p {self.project}"
+            facts.append((f"version {self.requested_version}", f"waits for a person to confirm it: {command}"))
+        return facts
 
     def __repr__(self) -> str:
         return f"Deployment {self.name}: " + ", ".join(f"{name} {value}" for name, value in self._facts() if value)

@@ -201,6 +201,18 @@ def test_down_leaves_no_process_port_socket_or_file(fresh: Lab) -> None:
     assert himalia("down").stdout == "The service does not run.\n"
 
 
+def test_nothing_of_the_site_can_be_read_by_others(fresh: Lab) -> None:
+    """Besides the private folder around it: each database, log, socket and token file by itself."""
+    fresh.tracking_ready()
+    open_to_others = [
+        path
+        for folder in (fresh.home, fresh.site.runtime)
+        for path in folder.rglob("*")
+        if not path.is_symlink() and path.stat().st_mode & 0o077 and "layers" not in path.parts
+    ]
+    assert open_to_others == []
+
+
 def test_what_listens_belongs_to_us_and_asks_for_a_credential(fresh: Lab) -> None:
     """Only loopback addresses, and each is the service or speaks TLS with client certificates."""
     fresh.project("tiny", {}, {})

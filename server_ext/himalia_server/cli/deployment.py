@@ -30,6 +30,10 @@ def list_deployments(slug: str, json_: bool) -> None:
     else:
         rows = [(d["name"], d["state"], f"{d['model_name']}/{d['model_version']}", d["url"], d["error"]) for d in items]
         click.echo(table(rows, ("NAME", "STATE", "MODEL", "URL", "ERROR")))
+        for d in items:
+            if d["requested_version"]:
+                version = f"version {d['requested_version']} waits for a confirmation"
+                click.echo(f"{d['name']}: {version}: himalia deployment confirm {d['name']} -p {slug}")
 
 
 @deployment.command("create")
@@ -40,6 +44,19 @@ def list_deployments(slug: str, json_: bool) -> None:
 def create(name: str, model: str, slug: str, json_: bool) -> None:
     """Put MODEL (models:/NAME@ALIAS or models:/NAME/VERSION) behind the endpoint NAME."""
     view = connect().post(at("projects", slug, "deployments"), {"name": name, "model": model})
+    if json_:
+        print_json(view)
+    else:
+        click.echo(f"{view['model_name']}/{view['model_version']} is being deployed at {view['url']}.")
+
+
+@deployment.command("confirm")
+@click.argument("name")
+@in_project
+@as_json
+def confirm(name: str, slug: str, json_: bool) -> None:
+    """Deploy what a notebook (%deploy) or a contributor has asked for at the endpoint NAME."""
+    view = connect().post(at("projects", slug, "deployments", name, "confirm"))
     if json_:
         print_json(view)
     else:

@@ -1,6 +1,6 @@
 """A local content-addressed store. Objects are files named by their SHA-256; a tree is an object that lists files.
 
-Layout: `objects/ab/cdef…` (0400). Safe for several threads and processes: an object appears by rename, whole.
+Layout: `objects/ab/cdef…` (0400). Safe for several threads: an object appears by rename, whole.
 """
 
 from __future__ import annotations
@@ -45,10 +45,14 @@ class ContentStore:
     """
 
     def __init__(self, root: Path) -> None:
+        """The store below *root*, which one process at a time writes to."""
         self.objects = root / "objects"
         self.incoming = root / "incoming"
         for folder in (self.objects, self.incoming):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # what a killed process had begun to write
+        for left in self.incoming.iterdir():
+            left.unlink()
 
     def path(self, digest: str) -> Path:
         """Where an object lies.

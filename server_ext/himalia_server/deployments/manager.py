@@ -39,39 +39,83 @@ class Deployments:
         Raises:
             Conflict: another project has an endpoint of that name.
         """
-        model_name, version = self.tracking.resolve(project, model)
         with self._lock:
-            self._refuse_foreign(project, name)
-            path, digest = self._fetch(project, model_name, version)
-            with self.context.change(principal) as change:
-                change.require_live(project)
-                row = change.session.scalar(select(Deployment).where(Deployment.name == name))
-                if row is None:
-                    row = Deployment(project_id=project.id, name=name, state="starting", created_by=principal.user)
-                    change.session.add(row)
-                    change.session.flush()
-                revisions = _revisions(change.session, row)
-                for old in revisions:
-                    old.weight = 0
-                number = max((old.number for old in revisions), default=0) + 1
-                revision = Revision(
-                    deployment_id=row.id,
-                    number=number,
-                    model_name=model_name,
-                    model_version=version,
-                    model_digest=digest,
-                    model_path=str(path),
-                    weight=100,
-                    created_by=principal.user,
-                )
-                change.session.add(revision)
-                row.state, row.error = "starting", None
-                change.audit("deployment.deploy", project, name, model=f"{model_name}/{version}", digest=digest)
-                data = {"state": "starting", "model": model_name, "version": version}
-                change.event("deployment.state", name, data, project)
-            applied = self._apply()
+            revision_id = self._add(principal, project, name, model, requested=False)
+            applied = self._switch(principal, project, name, revision_id)
         self.gateway.wait_applied(applied)
         return self.view(project, name)
+
+    def request(self, principal: Principal, project: Project, name: str, model: str) -> DeploymentView:
+        """Ask for a deployment: the version and its digest are fixed now; somebody who may deploy confirms it.
+
+        Raises:
+            Conflict: another project has an endpoint of that name.
+        """
+        with self._lock:
+            self._add(principal, project, name, model, requested=True)
+        return self.view(project, name)
+
+    def confirm(self, principal: Principal, project: Project, name: str) -> DeploymentView:
+        """Deploy what was asked for last.
+
+        Raises:
+            Conflict: nothing waits.
+        """
+        with self._lock:
+            with self.context.database.read() as session:
+                row = self._row(session, project, name)
+                waiting = [revision for revision in _revisions(session, row) if revision.requested]
+            if not waiting:
+                raise Conflict(f"Nothing waits for a confirmation at the endpoint {name!r}.")
+            applied = self._switch(principal, project, name, waiting[-1].id)
+        self.gateway.wait_applied(applied)
+        return self.view(project, name)
+
+    def _add(self, principal: Principal, project: Project, name: str, model: str, *, requested: bool) -> str:
+        """A new revision without traffic; returns its id."""
+        model_name, version = self.tracking.resolve(project, model)
+        self._refuse_foreign(project, name)
+        path, digest = self._fetch(project, model_name, version)
+        with self.context.change(principal) as change:
+            change.require_live(project)
+            row = change.session.scalar(select(Deployment).where(Deployment.name == name))
+            if row is None:
+                row = Deployment(project_id=project.id, name=name, state="requested", created_by=principal.user)
+                change.session.add(row)
+                change.session.flush()
+            revision = Revision(
+                deployment_id=row.id,
+                number=max((old.number for old in _revisions(change.session, row)), default=0) + 1,
+                model_name=model_name,
+                model_version=version,
+                model_digest=digest,
+                model_path=str(path),
+                weight=0,
+                requested=requested,
+                created_by=principal.user,
+            )
+            change.session.add(revision)
+            change.session.flush()
+            if requested:
+                change.audit("deployment.request", project, name, model=f"{model_name}/{version}", digest=digest)
+                change.event("deployment.requested", name, {"model": model_name, "version": version}, project)
+        return revision.id
+
+    def _switch(self, principal: Principal, project: Project, name: str, revision_id: str) -> int:
+        """Give all traffic to a revision; returns the version of the gateway's config."""
+        with self.context.change(principal) as change:
+            change.require_live(project)
+            row = self._row(change.session, project, name)
+            for revision in _revisions(change.session, row):
+                revision.weight = 100 if revision.id == revision_id else 0
+                revision.requested = False
+            chosen = change.session.get_one(Revision, revision_id)
+            row.state, row.error = "starting", None
+            model = f"{chosen.model_name}/{chosen.model_version}"
+            change.audit("deployment.deploy", project, name, model=model, digest=chosen.model_digest)
+            data = {"state": "starting", "model": chosen.model_name, "version": chosen.model_version}
+            change.event("deployment.state", name, data, project)
+        return self._apply()
 
     def resume(self) -> None:
         """After a start of the service: the gateway may have been adopted, or has to be started."""
@@ -156,7 +200,9 @@ class Deployments:
     def _apply(self) -> int:
         with self.context.database.read() as session:
             rows = session.execute(select(Deployment, Project).join(Project)).all()
-            document = [self._document(session, row, project) for row, project in rows]
+            documents = [self._document(session, row, project) for row, project in rows]
+        # what only waits for a confirmation has no revision to serve yet
+        document = [entry for entry in documents if entry["revisions"]]
         return self.gateway.apply(document)
 
     def _document(self, session: Session, row: Deployment, project: Project) -> dict[str, Any]:
@@ -211,8 +257,10 @@ class Deployments:
         with self.context.change() as change:
             for row in change.session.scalars(select(Deployment)):
                 live = [revision for revision in _revisions(change.session, row) if revision.weight]
+                if not live:
+                    continue
                 states = told.get(row.name, {}).get("revisions", {})
-                now_state = states.get(live[0].id, {}) if live else {}
+                now_state = states.get(live[0].id, {})
                 fresh = (
                     now_state.get("state") or "starting",
                     now_state.get("error") or state.get("config_error"),
@@ -227,7 +275,8 @@ class Deployments:
         told = self.gateway.state.get("deployments", {}).get(row.name, {}).get("revisions", {})
         revisions = _revisions(session, row)
         live = next((revision for revision in revisions if revision.weight), revisions[-1])
-        error = row.error or self.gateway.explain()
+        error = row.error or (self.gateway.explain() if live.weight else None)
+        waiting = [revision.model_version for revision in revisions if revision.requested]
         return DeploymentView(
             name=row.name,
             project=project.slug,
@@ -235,6 +284,7 @@ class Deployments:
             error=error,
             model_name=live.model_name,
             model_version=live.model_version,
+            requested_version=waiting[-1] if waiting else None,
             url=f"{self.gateway.url}/endpoints/{row.name}/invocations",
             signature=told.get(live.id, {}).get("signature"),
             revisions=[
@@ -245,7 +295,7 @@ class Deployments:
                     model_version=revision.model_version,
                     model_digest=revision.model_digest,
                     weight=revision.weight,
-                    state=told.get(revision.id, {}).get("state", "retired" if not revision.weight else "starting"),
+                    state=told.get(revision.id, {}).get("state", _idle_state(revision)),
                     error=told.get(revision.id, {}).get("error"),
                     restarts=told.get(revision.id, {}).get("restarts", 0),
                 )
@@ -277,6 +327,13 @@ class Deployments:
 def _revisions(session: Session, row: Deployment) -> list[Revision]:
     query = select(Revision).where(Revision.deployment_id == row.id).order_by(Revision.number)
     return list(session.scalars(query))
+
+
+def _idle_state(revision: Revision) -> str:
+    """The state of a revision of which the gateway says nothing."""
+    if revision.requested:
+        return "requested"
+    return "starting" if revision.weight else "retired"
 
 
 def _valid_keys(session: Session, row: Deployment) -> list[DeploymentKey]:

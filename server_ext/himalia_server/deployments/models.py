@@ -43,6 +43,7 @@ class DeploymentView(BaseModel):
     error: str | None
     model_name: str
     model_version: str
+    requested_version: Annotated[str | None, Field(description="Asked for; waits for somebody who may deploy.")]
     url: str | None
     signature: dict[str, Any] | None
     revisions: list[RevisionView]

@@ -6,7 +6,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from ..service.auth import Caller, authorize
+from ..service.auth import Caller, authorize, role_in
+from ..team import may
 from .manager import Deployments
 from .models import DeploymentCreate, DeploymentList, DeploymentView, KeyCreate, KeyCreated, KeyList
 
@@ -28,9 +29,24 @@ def list_deployments(slug: str, caller: Caller, manager: Manager) -> DeploymentL
 
 @router.post("", status_code=201)
 def deploy(slug: str, body: DeploymentCreate, caller: Caller, manager: Manager) -> DeploymentView:
-    """Deploy a model version; the endpoint is `starting` until its first replica has answered a golden request."""
-    project = authorize(manager.context, caller, slug, "deployment.write", body.name)
-    return manager.deploy(caller, project, body.name, body.model)
+    """Deploy a model version; the endpoint is `starting` until its first replica has answered a golden request.
+
+    From somebody who may not deploy (code in a kernel, a contributor) it is a request, `requested_version`, that
+    waits for a confirmation.
+    """
+    project = authorize(manager.context, caller, slug, "deployment.request", body.name)
+    with manager.context.database.read() as session:
+        role = role_in(session, caller, project)
+    if role is not None and may(role, "deployment.write"):
+        return manager.deploy(caller, project, body.name, body.model)
+    return manager.request(caller, project, body.name, body.model)
+
+
+@router.post("/{name}/confirm")
+def confirm_deployment(slug: str, name: str, caller: Caller, manager: Manager) -> DeploymentView:
+    """Deploy what was requested."""
+    project = authorize(manager.context, caller, slug, "deployment.write", name, persons_only=True)
+    return manager.confirm(caller, project, name)
 
 
 @router.get("/{name}")

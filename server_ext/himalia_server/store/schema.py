@@ -204,6 +204,8 @@ class Revision(Base):
     model_digest: Mapped[str] = mapped_column(String(80))
     model_path: Mapped[str] = mapped_column(Text)
     weight: Mapped[int] = mapped_column(Integer)
+    requested: Mapped[bool] = mapped_column(default=False)
+    """Asked for by somebody who may not deploy; waits for one who may. Bound to the digest above."""
     created_by: Mapped[str] = mapped_column(String(128))
     created_at: Mapped[float] = mapped_column(Float, default=now)
 

@@ -43,6 +43,7 @@ PROJECT_ACTIONS: dict[str, frozenset[Role]] = {
     "model.read": _EVERYBODY,
     "model.alias": _OPERATORS,
     "deployment.read": _EVERYBODY,
+    "deployment.request": _EDITORS,
     "deployment.write": _OPERATORS,
     "deployment.token": _OPERATORS,
     "tracking.read": _EVERYBODY,

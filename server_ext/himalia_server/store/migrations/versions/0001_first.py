@@ -186,6 +186,7 @@ def upgrade() -> None:
         sa.Column("model_digest", sa.String(length=80), nullable=False),
         sa.Column("model_path", sa.Text(), nullable=False),
         sa.Column("weight", sa.Integer(), nullable=False),
+        sa.Column("requested", sa.Boolean(), nullable=False),
         sa.Column("created_by", sa.String(length=128), nullable=False),
         sa.Column("created_at", sa.Float(), nullable=False),
         sa.ForeignKeyConstraint(["deployment_id"], ["deployments.id"], ondelete="CASCADE"),
