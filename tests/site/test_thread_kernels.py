@@ -9,10 +9,12 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import psutil
 import pytest
 from jupyter_client.manager import KernelManager, start_new_kernel
 
+from himalia_server.service.ports import free_port
 from tests.site.lab import Lab
 from tests.waiting import wait_until
 
@@ -139,6 +141,29 @@ def test_the_same_kernelspec_under_jupyter_console(lab: Lab) -> None:
         check=False,
     )
     assert "tiny" in done.stdout, done.stdout + done.stderr
+
+
+def test_open_is_jupyterlab_in_the_project(lab: Lab) -> None:
+    port = free_port()
+    words = ["project", "open", "tiny", "--no-browser", "--allow-root", f"--port={port}", "--IdentityProvider.token=t"]
+    command = [sys.executable, "-c", "from himalia_server.cli import main; main()", *words]
+    with (lab.root / "lab.log").open("w") as log:
+        server = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+
+        def specs() -> dict[str, Any] | None:
+            try:
+                reply = httpx.get(f"http://127.0.0.1:{port}/api/kernelspecs?token=t", trust_env=False)
+            except httpx.TransportError:
+                return None
+            return dict(reply.json()) if reply.status_code == 200 else None
+
+        assert wait_until(specs, 90, "JupyterLab")["default"] == lab.get("/projects/tiny")["kernelspec"]
+        listed = httpx.get(f"http://127.0.0.1:{port}/api/contents?token=t", trust_env=False).json()["content"]
+        assert "himalia.toml" in {entry["name"] for entry in listed}
+    finally:
+        server.terminate()
+        server.wait(30)
 
 
 def test_a_clusters_name_and_size_are_checked(lab: Lab) -> None:

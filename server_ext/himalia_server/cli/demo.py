@@ -264,7 +264,7 @@ def _show(api: Api, made: Made, exit_: bool) -> None:
         f"""
 Done in {facts["seconds"]:.0f} s. What exists now:
   project    {path}
-             open it: jupyter lab {path}   (choose the kernel "{PROJECT}")
+             open it in JupyterLab: himalia project open {PROJECT}
   run        {run["id"]}: himalia run show {run["id"]} -p {PROJECT}
              with figures: himalia run notebook {run["id"]} evaluate -p {PROJECT}
   model      {facts["model"]["name"]}@champion, version {facts["model"]["version"]}: himalia model list -p {PROJECT}

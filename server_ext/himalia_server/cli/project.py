@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import click
@@ -42,7 +44,7 @@ def create(name: str, template: str | None, path: str | None, json_: bool) -> No
     if json_:
         print_json(view)
     else:
-        click.echo(f"The project {view['slug']} is in {view['path']}.\nOpen it: jupyter lab {view['path']}")
+        click.echo(f"The project {view['slug']} is in {view['path']}.\nOpen it: himalia project open {view['slug']}")
 
 
 @project.command("show")
@@ -63,6 +65,20 @@ def show(name: str, json_: bool) -> None:
     ]
     if rows:
         click.echo("\n" + table(rows, ("STAGE", "NOTEBOOK", "AFTER", "INPUTS", "OUTPUTS")))
+
+
+@project.command("open", context_settings={"ignore_unknown_options": True})
+@click.argument("name")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def open_project(name: str, arguments: tuple[str, ...]) -> None:
+    """Open JupyterLab in the project's folder, with its kernel as the default.
+
+    ARGUMENTS go to JupyterLab, for example --no-browser.
+    """
+    view = connect().get(at("projects", name))
+    kernel = f"--MultiKernelManager.default_kernel_name={view['kernelspec']}"
+    command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={view['path']}", kernel, *arguments]
+    os.execv(sys.executable, command)  # noqa: S606 - no shell, and nothing of ours has to live on
 
 
 @project.command("delete")
