@@ -25,9 +25,8 @@ def try_lock(path: Path) -> int | None:
     return descriptor
 
 
-@contextmanager
-def exclusive(path: Path, timeout: float) -> Iterator[None]:
-    """Hold the lock for the block; wait at most *timeout* seconds for it.
+def acquire(path: Path, timeout: float) -> int:
+    """Take the lock, waiting at most *timeout* seconds; the open file descriptor holds it.
 
     Raises:
         LockTimeout: somebody else kept it.
@@ -37,6 +36,13 @@ def exclusive(path: Path, timeout: float) -> Iterator[None]:
         if time.monotonic() > deadline:
             raise LockTimeout(f"{path} is locked by another process for more than {timeout:g} s.")
         time.sleep(0.02)
+    return descriptor
+
+
+@contextmanager
+def exclusive(path: Path, timeout: float) -> Iterator[None]:
+    """Hold the lock for the block; see `acquire`."""
+    descriptor = acquire(path, timeout)
     try:
         yield
     finally:

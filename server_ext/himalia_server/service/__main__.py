@@ -18,7 +18,7 @@ from sqlalchemy.exc import OperationalError
 
 from himalia import __version__
 
-from ..locking import try_lock
+from ..locking import LockTimeout, acquire
 from ..store import Database, StoreRefused, Token, User
 from . import logs, tokens
 from .app import announce_stop, create_app, stop
@@ -26,6 +26,7 @@ from .children import Children
 from .context import Context
 from .identity import ProcessIdentity
 from .journal import Events
+from .lifecycle import LOCK_SECONDS
 from .ports import listen
 from .site import Site, SiteError, write_private
 
@@ -59,7 +60,9 @@ def _main() -> int:
     site.prepare()
     settings = site.settings()
     os.umask(0o077)
-    if try_lock(site.home / "service.lock") is None:
+    try:
+        acquire(site.home / "service.lock", LOCK_SECONDS)
+    except LockTimeout:
         return _refuse(f"A service of this site ({site.home}) runs already.")
     logs.configure(site.log("service"), settings.log_megabytes)
     database = Database(site.database)

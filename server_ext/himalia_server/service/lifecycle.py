@@ -19,12 +19,14 @@ from typing import Any
 
 from himalia import __version__
 
-from ..locking import LockTimeout, exclusive, try_lock
+from ..locking import LockTimeout, acquire, exclusive
 from .identity import ProcessIdentity
 from .site import Site
 
 START_SECONDS = 60.0
 STOP_SECONDS = 60.0
+LOCK_SECONDS = 10.0
+"""A killed process keeps its locks until the last of its threads has ended."""
 
 
 class ServiceError(RuntimeError):
@@ -194,9 +196,10 @@ def sweep(site: Site) -> list[str]:
     if identity is not None:
         ended.append("service")
         _end(identity)
-    lock = try_lock(site.home / "service.lock")
-    if lock is None:
-        raise ServiceError("A service of this site is starting. Try again in a few seconds.")
+    try:
+        lock = acquire(site.home / "service.lock", LOCK_SECONDS)
+    except LockTimeout as error:
+        raise ServiceError("A service of this site is starting. Try again in a few seconds.") from error
     try:
         children = Children(site, 0)
         left = [child.spec.name for child in children.adopt(restart=False) if not child.ended.is_set()]
