@@ -70,4 +70,5 @@ def test_a_foreign_notebook_fault_is_told_and_exit_keeps_what_it_did_not_make(fr
     assert "Traceback" not in done.stderr
     assert folder.is_dir()
     (folder / "himalia.toml").write_text(text)
-    assert fresh.start().identity.alive()
+    assert "the service is down" in done.stdout
+    assert fresh.processes() == []

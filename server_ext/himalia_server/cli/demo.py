@@ -281,23 +281,25 @@ def _bar(share: float, width: int = 20) -> str:
 
 
 def _clean_up(api: Api, made: Made, quiet: bool) -> None:
-    """Leave the machine as it was found."""
-    if made.project:
-        try:
+    """Stop, and remove what this call made; what was there before stays on the disk."""
+    told = []
+    alone = False
+    try:
+        alone = all(project["slug"] == PROJECT for project in api.get("/projects")["items"])
+        if made.project:
             api.request("DELETE", f"/projects/{PROJECT}", params={"remove_files": True})
-        except Failure as error:
-            click.echo(f"himalia: the project could not be removed: {error.message}", err=True)
-    if made.service:
+            told.append("the demo's project is gone")
+    except Failure as error:
+        click.echo(f"himalia: the project could not be removed: {error.message}", err=True)
+    # other projects may have runs or endpoints that somebody needs
+    if made.service or alone:
         found = lifecycle.find(api.site)
         if found is not None:
             lifecycle.stop(found)
+        told.append("the service is down")
     if made.site and made.service:
         shutil.rmtree(api.site.home, ignore_errors=True)
+    if not made.project:
+        told.append("what was there before this call stays")
     if not quiet:
-        click.echo("Cleaned up: " + (
-            "the service is down, and nothing of the demo is left." if made.service else "the demo's project is gone."
-            if made.project else "nothing was made by this call, so nothing was removed."
-        ))  # fmt: skip
-
-
-__all__ = ["demo"]
+        click.echo(f"Cleaned up: {', '.join(told)}.")
