@@ -118,6 +118,25 @@ def test_two_runs_at_once_publish_whole_files(fresh: Lab) -> None:
     assert [path.name for path in (folder / "build").iterdir()] == ["o"]
 
 
+def test_a_stage_that_a_fault_of_ours_ends_loses_its_token_too(fresh: Lab) -> None:
+    """Here the stage itself takes the content store's folder away, so that nothing of it can be kept."""
+    copy, incoming = fresh.root / "copied-token", fresh.home / "content" / "incoming"
+    code = f"""
+import os, shutil
+shutil.copy(os.environ["HIMALIA_TOKEN_FILE"], {str(copy)!r})
+os.rename({str(incoming)!r}, {str(incoming) + ".away"!r})
+"""
+    fresh.project("faulty", {"s": {"notebook": "s.ipynb"}}, {"s.ipynb": ["x = 1", code]})
+    run_id = fresh.post("/projects/faulty/runs")["id"]
+    try:
+        run = fresh.wait_run("faulty", run_id)
+    finally:
+        incoming.with_name("incoming.away").rename(incoming)
+    assert run["status"] == "failed", run
+    assert run["stages"][0]["status"] == "failed"
+    assert fresh.request("GET", "/projects/faulty", token=copy.read_text().strip()).status_code == 401
+
+
 def test_many_at_once_make_one_project(fresh: Lab) -> None:
     folder = fresh.root / "many"
     folder.mkdir()

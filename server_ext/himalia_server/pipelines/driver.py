@@ -20,7 +20,7 @@ from ..service.children import ChildSpec, Exit
 from ..service.context import Context
 from ..service.environment import child_environment
 from ..service.site import private_folder, write_private
-from ..store import Project, Run, StageRun, Token, now
+from ..store import Project, Run, StageRun, now
 from ..team import Role
 from ..tracking import Tracking, TrackingUnavailable
 from .models import TERMINAL
@@ -255,9 +255,7 @@ class Driver:
             row.outputs, row.notebook_digest, row.ended_at = kept, notebook, now()
             if row.status == "succeeded":
                 row.cell = row.cells
-            query = select(Token).where(Token.run_id == self.run_id, Token.stage == name)
-            for token in change.session.scalars(query):
-                tokens.revoke(change.session, token)
+            tokens.revoke_all(change.session, run_id=self.run_id, stage=name)
             data = {"stage": name, "status": row.status, "error": outcome.get("error"), "hint": outcome.get("hint")}
             change.event("stage.ended", self.run_id, data, project)
         self._clear(name)
@@ -327,6 +325,8 @@ class Driver:
                 return
             project = change.session.get_one(Project, run.project_id)
             run.status, run.reason, run.ended_at = status, reason, now()
+            # also those of a stage that a fault of ours ended
+            tokens.revoke_all(change.session, run_id=self.run_id)
             names = []
             for row in change.session.scalars(select(StageRun).where(StageRun.run_id == self.run_id)):
                 names.append(row.stage)

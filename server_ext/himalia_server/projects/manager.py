@@ -165,8 +165,7 @@ class Projects:
             row = change.session.get(Project, project.id)
             if row is None:
                 return
-            for token in change.session.scalars(select(Token).where(Token.project_id == project.id)):
-                tokens.revoke(change.session, token)
+            tokens.revoke_all(change.session, project_id=project.id)
             change.session.delete(row)
             change.event("project.deleted", project.slug, {}, project)
         remove_kernelspec(Path(jupyter_data_dir()) / "kernels", project.kernelspec)
@@ -275,8 +274,7 @@ class Projects:
         """End a token and those that were renewed into the same file."""
         if token is None:
             return
-        for row in session.scalars(select(Token).where(Token.file == token.file, Token.revoked_at.is_(None))):
-            tokens.revoke(session, row)
+        tokens.revoke_all(session, file=token.file or "")
 
     def _folder(self, name: str, path: str | None) -> Path:
         if path is None:

@@ -100,7 +100,8 @@ class Child:
 class Children:
     """Starts, stops, watches and adopts children. Thread-safe.
 
-    `on_change(name, what)` is called from the watching thread with what in {"started", "ended", "restarting"}.
+    `on_change(name, what, exit)` is called with what in {"started", "ended", "restarting"}, by the thread that starts
+    or watches the child; `exit` is None for "started".
     """
 
     def __init__(self, site: Site, log_bytes: int) -> None:
@@ -204,7 +205,7 @@ class Children:
                 _discard(child.folder)
 
     def stop_all(self) -> None:
-        """End all children, those that live longest (started first) last."""
+        """End all children, side by side; nothing can be started any more."""
         with self._lock:
             self._closing = True
             names = list(self._children)

@@ -84,6 +84,12 @@ def revoke(session: Session, row: Token) -> None:
         Path(row.file).unlink(missing_ok=True)
 
 
+def revoke_all(session: Session, **which: str) -> None:
+    """End all valid tokens whose columns have these values, for example `run_id` and `stage`."""
+    for row in session.scalars(select(Token).filter_by(**which).where(Token.revoked_at.is_(None))):
+        revoke(session, row)
+
+
 def find(session: Session, text: str) -> Token | None:
     """The valid token with that text; None when unknown, expired or revoked."""
     row = session.scalar(select(Token).where(Token.sha256 == digest(text)))
