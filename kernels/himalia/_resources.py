@@ -189,7 +189,7 @@ class Deployment:
             ("url", self.url),
         ]
         if self.requested_version:
-            command = f"himalia deployment confirm {self.name} -p {self.project}"
+            command = f"himalia deployment confirm {self.name} {self.requested_version} -p {self.project}"
             facts.append((f"version {self.requested_version}", f"waits for a person to confirm it: {command}"))
         return facts
 

@@ -19,6 +19,7 @@ BODIES: dict[str, Any] = {
     "/clusters": {"name": "thing"},
     "/deployments": {"name": "thing", "model": "models:/x@y"},
     "/tokens": {"label": "x"},
+    "/confirm": {"version": "1"},
     "/runs": {},
     "/progress": {"cell": 1, "cells": 2},
     "/kernels": {"kernel_id": "k", "pid": 1},

@@ -82,15 +82,18 @@ def test_its_token_can_ask_for_a_deployment_but_not_deploy(lab: Lab, session: Se
     if not lab.get("/projects/tiny/models")["items"]:
         lab.wait_run("tiny", lab.post("/projects/tiny/runs")["id"])
     out = session.run("%deploy models:/tiny/1 --name wanted")
-    assert "himalia deployment confirm wanted -p tiny" in out
+    assert "himalia deployment confirm wanted 1 -p tiny" in out
     view = lab.get("/projects/tiny/deployments/wanted")
     assert (view["state"], view["requested_version"], view["revisions"][0]["weight"]) == ("requested", "1", 0)
-    assert lab.request("POST", "/projects/tiny/deployments/nothing/confirm").status_code == 404
-    confirmed = lab.request("POST", "/projects/tiny/deployments/wanted/confirm").json()
+    seen = {"version": "1"}
+    assert lab.request("POST", "/projects/tiny/deployments/nothing/confirm", json=seen).status_code == 404
+    later = lab.request("POST", "/projects/tiny/deployments/wanted/confirm", json={"version": "2"})
+    assert later.status_code == 409
+    confirmed = lab.request("POST", "/projects/tiny/deployments/wanted/confirm", json=seen).json()
     assert (confirmed["requested_version"], confirmed["revisions"][0]["weight"]) == (None, 100)
     assert confirmed["revisions"][0]["model_digest"] == view["revisions"][0]["model_digest"]
     wait_until(lambda: lab.get("/projects/tiny/deployments/wanted")["state"] == "ready", 90, "the endpoint")
-    assert lab.request("POST", "/projects/tiny/deployments/wanted/confirm").status_code == 409
+    assert lab.request("POST", "/projects/tiny/deployments/wanted/confirm", json=seen).status_code == 409
     assert lab.request("DELETE", "/projects/tiny/deployments/wanted").status_code == 204
 
 

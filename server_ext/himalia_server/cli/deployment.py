@@ -33,7 +33,9 @@ def list_deployments(slug: str, json_: bool) -> None:
         for d in items:
             if d["requested_version"]:
                 version = f"version {d['requested_version']} waits for a confirmation"
-                click.echo(f"{d['name']}: {version}: himalia deployment confirm {d['name']} -p {slug}")
+                click.echo(
+                    f"{d['name']}: {version}: himalia deployment confirm {d['name']} {d['requested_version']} -p {slug}"
+                )
 
 
 @deployment.command("create")
@@ -52,11 +54,12 @@ def create(name: str, model: str, slug: str, json_: bool) -> None:
 
 @deployment.command("confirm")
 @click.argument("name")
+@click.argument("version")
 @in_project
 @as_json
-def confirm(name: str, slug: str, json_: bool) -> None:
-    """Deploy what a notebook (%deploy) or a contributor has asked for at the endpoint NAME."""
-    view = connect().post(at("projects", slug, "deployments", name, "confirm"))
+def confirm(name: str, version: str, slug: str, json_: bool) -> None:
+    """Deploy the VERSION that a notebook (%deploy) or a contributor has asked for at the endpoint NAME."""
+    view = connect().post(at("projects", slug, "deployments", name, "confirm"), {"version": version})
     if json_:
         print_json(view)
     else:

@@ -55,11 +55,11 @@ class Deployments:
             self._add(principal, project, name, model, requested=True)
         return self.view(project, name)
 
-    def confirm(self, principal: Principal, project: Project, name: str) -> DeploymentView:
-        """Deploy what was asked for last.
+    def confirm(self, principal: Principal, project: Project, name: str, version: str) -> DeploymentView:
+        """Deploy what was asked for last, which has to be the *version* that the person saw.
 
         Raises:
-            Conflict: nothing waits.
+            Conflict: nothing waits, or another version does.
         """
         with self._lock:
             with self.context.database.read() as session:
@@ -67,7 +67,13 @@ class Deployments:
                 waiting = [revision for revision in _revisions(session, row) if revision.requested]
             if not waiting:
                 raise Conflict(f"Nothing waits for a confirmation at the endpoint {name!r}.")
-            applied = self._switch(principal, project, name, waiting[-1].id)
+            newest = waiting[-1]
+            if newest.model_version != version:
+                raise Conflict(
+                    f"At the endpoint {name!r} version {newest.model_version} waits by now, not {version}.",
+                    hint="Look at it, then confirm that version if it is the one you want.",
+                )
+            applied = self._switch(principal, project, name, newest.id)
         self.gateway.wait_applied(applied)
         return self.view(project, name)
 

@@ -20,6 +20,13 @@ class DeploymentCreate(BaseModel):
     model: Annotated[str, Field(max_length=300, description="models:/NAME@ALIAS or models:/NAME/VERSION")]
 
 
+class DeploymentConfirm(BaseModel):
+    """The version that the person saw waiting; a request that came later is not meant."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"version": "3"}]})
+    version: Annotated[str, Field(pattern=r"^[0-9]{1,9}$")]
+
+
 class RevisionView(BaseModel):
     """One model version behind a deployment."""
 

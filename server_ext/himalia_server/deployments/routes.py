@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from ..service.auth import Caller, authorize, role_in
 from ..team import may
 from .manager import Deployments
-from .models import DeploymentCreate, DeploymentList, DeploymentView, KeyCreate, KeyCreated, KeyList
+from .models import DeploymentConfirm, DeploymentCreate, DeploymentList, DeploymentView, KeyCreate, KeyCreated, KeyList
 
 router = APIRouter(prefix="/projects/{slug}/deployments", tags=["deployments"])
 
@@ -43,10 +43,12 @@ def deploy(slug: str, body: DeploymentCreate, caller: Caller, manager: Manager) 
 
 
 @router.post("/{name}/confirm")
-def confirm_deployment(slug: str, name: str, caller: Caller, manager: Manager) -> DeploymentView:
-    """Deploy what was requested."""
+def confirm_deployment(
+    slug: str, name: str, body: DeploymentConfirm, caller: Caller, manager: Manager
+) -> DeploymentView:
+    """Deploy what was requested; 409 when something else was requested meanwhile."""
     project = authorize(manager.context, caller, slug, "deployment.write", name, persons_only=True)
-    return manager.confirm(caller, project, name)
+    return manager.confirm(caller, project, name, body.version)
 
 
 @router.get("/{name}")
