@@ -67,7 +67,7 @@ class Lab:
         assert self.found is not None
         chosen = self.found.token() if token is None else token
         headers = {"Authorization": f"Bearer {chosen}"} if chosen else {}
-        prefix = "" if path.startswith(("/mlflow", "/health", "/api")) else "/api/v1"
+        prefix = "" if path.startswith(("/mlflow", "/dashboard", "/health", "/api")) else "/api/v1"
         return self.http.request(
             method, self.url + prefix + path, headers=headers | kwargs.pop("headers", {}), **kwargs
         )

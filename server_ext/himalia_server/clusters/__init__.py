@@ -21,7 +21,7 @@ from .state import ClientFiles, ClusterState, WorkerState
 
 if TYPE_CHECKING:
     from .manager import Clusters
-    from .routes import router
+    from .routes import dashboard_router, router
 
 __all__ = [
     "ClientFiles",
@@ -36,6 +36,7 @@ __all__ = [
     "RequestRefusedError",
     "SpecError",
     "WorkerState",
+    "dashboard_router",
     "router",
 ]
 
@@ -45,8 +46,8 @@ def __getattr__(name: str) -> Any:
         from .manager import Clusters
 
         return Clusters
-    if name == "router":
-        from .routes import router
+    if name in ("router", "dashboard_router"):
+        from . import routes
 
-        return router
+        return getattr(routes, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -151,6 +151,17 @@ class Clusters:
             threads=state.threads,
         )
 
+    def dashboard(self, project: Project, name: str) -> str:
+        """The unix socket of a cluster's dashboard.
+
+        Raises:
+            Unavailable: it has not started yet.
+        """
+        state = self._state(self._row(project, name))
+        if state is None or state.dashboard is None:
+            raise Unavailable(f"The cluster {name!r} is starting.", hint="Try again in a few seconds.")
+        return state.dashboard
+
     def scale(self, principal: Principal, project: Project, name: str, workers: int) -> ClusterView:
         """Change the number of workers; they come and go in the background."""
         with self._changing(project):

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Request, Response, WebSocket
+from fastapi.responses import RedirectResponse
 
 from ..service.auth import Caller, authorize
+from ..service.problems import Problem
+from . import dashboard
 from .manager import Clusters
 from .models import ClusterConnection, ClusterCreate, ClusterList, ClusterScale, ClusterView
 
 router = APIRouter(prefix="/projects/{slug}/clusters", tags=["clusters"])
+dashboard_router = APIRouter(prefix="/dashboard/{slug}/{name}", include_in_schema=False)
 
 
 def _manager(request: Request) -> Clusters:
@@ -56,3 +61,37 @@ def stop_cluster(slug: str, name: str, caller: Caller, manager: Manager) -> Resp
     """Stop a cluster; what it computes is lost."""
     manager.stop(caller, authorize(manager.context, caller, slug, "cluster.write", name), name)
     return Response(status_code=204)
+
+
+@dashboard_router.get("")
+def dashboard_root(slug: str, name: str, caller: Caller, manager: Manager) -> RedirectResponse:
+    """Dask's pages use relative addresses, which need the slash."""
+    authorize(manager.context, caller, slug, "cluster.read", name)
+    return RedirectResponse(f"{name}/status", status_code=307)
+
+
+@dashboard_router.api_route("/{path:path}", methods=["GET", "HEAD"])
+async def dashboard_page(
+    slug: str, name: str, path: str, request: Request, caller: Caller, manager: Manager
+) -> Response:
+    """A page of Dask's dashboard."""
+
+    def enter() -> str:
+        return manager.dashboard(authorize(manager.context, caller, slug, "cluster.read", name), name)
+
+    return await dashboard.forward(request, await asyncio.to_thread(enter), path)
+
+
+@dashboard_router.websocket("/{path:path}")
+async def dashboard_socket(slug: str, name: str, path: str, websocket: WebSocket) -> None:
+    """What a page of the dashboard is kept up to date by."""
+    manager: Clusters = websocket.app.state.clusters
+
+    def enter() -> str:
+        project = authorize(manager.context, websocket.state.principal, slug, "cluster.read", name)
+        return manager.dashboard(project, name)
+
+    try:
+        await dashboard.bridge(websocket, await asyncio.to_thread(enter), path)
+    except Problem as problem:
+        await websocket.close(4000 + problem.status, problem.detail[:100])

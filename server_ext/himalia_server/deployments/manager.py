@@ -6,6 +6,7 @@ import hashlib
 import secrets
 import shutil
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ from ..service.problems import Conflict, NotFound, nearest
 from ..store import Deployment, DeploymentKey, Project, Revision, now
 from ..tracking import Tracking
 from .gateway import GatewayProcess
-from .models import DeploymentView, KeyCreated, KeyView, RevisionView
+from .models import DeploymentView, EndpointExample, KeyCreated, KeyView, Prediction, RevisionView
+from .trial import Trial
 
 DAY = 86400.0
 
@@ -31,6 +33,7 @@ class Deployments:
     def __init__(self, context: Context, tracking: Tracking, layer: Path) -> None:
         self.context, self.tracking, self.layer = context, tracking, layer
         self.gateway = GatewayProcess(context, self._on_state)
+        self.trial = Trial()
         self._lock = threading.Lock()
 
     def deploy(self, principal: Principal, project: Project, name: str, model: str) -> DeploymentView:
@@ -203,6 +206,29 @@ class Deployments:
             version = self._apply()
         self.gateway.wait_applied(version)
 
+    def example(self, project: Project, name: str) -> EndpointExample:
+        """Signature and example of the model that answers now.
+
+        Raises:
+            Unavailable: the endpoint is not ready.
+        """
+        with self.context.database.read() as session:
+            row = self._row(session, project, name)
+        return EndpointExample(**self.trial.ask(row.name, self.gateway.port))
+
+    def predict(self, project: Project, name: str, document: dict[str, Any]) -> Prediction:
+        """Ask the endpoint, as a customer would.
+
+        Raises:
+            Invalid: the document does not fit the signature. Unavailable: the endpoint is not ready.
+        """
+        with self.context.database.read() as session:
+            row = self._row(session, project, name)
+        began = time.perf_counter()
+        answer = self.trial.ask(row.name, self.gateway.port, document)
+        took = (time.perf_counter() - began) * 1000
+        return Prediction(predictions=answer.get("predictions"), milliseconds=round(took, 2))
+
     def _apply(self) -> int:
         with self.context.database.read() as session:
             rows = session.execute(select(Deployment, Project).join(Project)).all()
@@ -217,7 +243,11 @@ class Deployments:
             "name": row.name,
             "project": project.slug,
             "keys": [
-                {"id": key.id, "sha256": key.sha256, "expires_at": key.expires_at} for key in _valid_keys(session, row)
+                self.trial.key,
+                *(
+                    {"id": key.id, "sha256": key.sha256, "expires_at": key.expires_at}
+                    for key in _valid_keys(session, row)
+                ),
             ],
             "revisions": [
                 {

@@ -64,6 +64,23 @@ class DeploymentList(BaseModel):
     items: list[DeploymentView]
 
 
+class EndpointExample(BaseModel):
+    """What a form to try an endpoint is made from: the signature and an example row, as the model was saved."""
+
+    name: str
+    revision: str | None
+    model: Any
+    signature: dict[str, Any] | None
+    example: Any
+
+
+class Prediction(BaseModel):
+    """An answer of the endpoint. `milliseconds`: from the service's question to the gateway's answer."""
+
+    predictions: Any
+    milliseconds: float
+
+
 class KeyCreate(BaseModel):
     """A new predict-only token."""
 

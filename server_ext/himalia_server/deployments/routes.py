@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 
 from ..service.auth import Caller, authorize, role_in
 from ..team import may
 from .manager import Deployments
-from .models import DeploymentConfirm, DeploymentCreate, DeploymentList, DeploymentView, KeyCreate, KeyCreated, KeyList
+from .models import (
+    DeploymentConfirm,
+    DeploymentCreate,
+    DeploymentList,
+    DeploymentView,
+    EndpointExample,
+    KeyCreate,
+    KeyCreated,
+    KeyList,
+    Prediction,
+)
 
 router = APIRouter(prefix="/projects/{slug}/deployments", tags=["deployments"])
 
@@ -55,6 +65,21 @@ def confirm_deployment(
 def read_deployment(slug: str, name: str, caller: Caller, manager: Manager) -> DeploymentView:
     """One endpoint."""
     return manager.view(authorize(manager.context, caller, slug, "deployment.read", name), name)
+
+
+@router.get("/{name}/example")
+def endpoint_example(slug: str, name: str, caller: Caller, manager: Manager) -> EndpointExample:
+    """Signature and example of the model that answers now."""
+    return manager.example(authorize(manager.context, caller, slug, "deployment.read", name), name)
+
+
+@router.post("/{name}/predict")
+def predict(slug: str, name: str, body: dict[str, Any], caller: Caller, manager: Manager) -> Prediction:
+    """Ask the endpoint, with a document as MLflow's /invocations takes it; for trying it out.
+
+    Customers ask the endpoint's own address, with a token of it.
+    """
+    return manager.predict(authorize(manager.context, caller, slug, "deployment.predict", name), name, body)
 
 
 @router.delete("/{name}", status_code=204)

@@ -21,12 +21,12 @@ from ..service import tokens
 from ..service.auth import Principal, role_in
 from ..service.context import Context
 from ..service.identity import start_ticks
-from ..service.problems import Conflict, Invalid, NotFound
+from ..service.problems import Conflict, Forbidden, Invalid, NotFound
 from ..store import Kernel, Member, Project, Token, now
 from ..team import Role
 from .manifest import SLUG, Manifest, ManifestFault, edges, read_manifest
-from .models import KernelGrant, ProjectView, StageView
-from .templates import find_template, instantiate
+from .models import KernelGrant, ProjectView, StageView, TemplateView
+from .templates import find_template, instantiate, missing, templates
 
 
 class Projects:
@@ -44,10 +44,14 @@ class Projects:
         """Make a project; the caller becomes its owner.
 
         Raises:
-            Invalid, Conflict, NotFound, ManifestFault: see the texts.
+            Forbidden, Invalid, Conflict, NotFound, ManifestFault: see the texts.
         """
         if principal.purpose != "user":
-            raise Invalid("Only a person makes projects; a kernel or stage cannot.")
+            raise Forbidden(
+                "Projects are made by the account that owns the site, not by a kernel, a stage or a guest of its "
+                "Jupyter server.",
+                hint="Use your own JupyterLab, or the himalia command.",
+            )
         if not SLUG.fullmatch(name) or name == "default":
             raise Invalid(
                 f"{name!r} cannot be a project's name: use 2 to 63 small letters, digits and -, and not 'default'.",
@@ -61,7 +65,7 @@ class Projects:
                 self._refuse_taken(principal, name, folder)
                 if template is not None:
                     folder.parent.mkdir(parents=True, exist_ok=True)
-                    instantiate(find_template(template), folder)
+                    instantiate(find_template(template), folder, name)
                 elif not folder.is_dir():
                     raise Invalid(
                         f"The folder {folder} does not exist.", hint="Name a template to make it.", field="path"
@@ -86,6 +90,22 @@ class Projects:
                 change.event("project.created", name, {"path": str(folder)}, project)
         self._write_kernelspec(project)
         return self.view(project, Role.OWNER)
+
+    def templates(self) -> list[TemplateView]:
+        """What a new project can be made from."""
+        views = []
+        for template in templates().values():
+            problem = missing(template)
+            views.append(
+                TemplateView(
+                    name=template.name,
+                    title=template.title,
+                    description=template.description,
+                    available=problem is None,
+                    problem=problem,
+                )
+            )
+        return views
 
     def repair_kernelspecs(self) -> None:
         """Write the kernelspec of every project anew (at start): one may be missing, or point to an older place."""

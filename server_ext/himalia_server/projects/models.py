@@ -18,6 +18,22 @@ class ProjectCreate(BaseModel):
     path: Annotated[str | None, Field(max_length=1000, description="Absolute; default: at the site.")] = None
 
 
+class TemplateView(BaseModel):
+    """What a new project can be made from. `available`: false when a package with its data is not installed."""
+
+    name: str
+    title: str
+    description: str
+    available: bool
+    problem: Annotated[str | None, Field(description="What is missing, and how to get it.")]
+
+
+class TemplateList(BaseModel):
+    """Templates that the site offers."""
+
+    items: list[TemplateView]
+
+
 class StageView(BaseModel):
     """A stage as the manifest declares it."""
 

@@ -9,9 +9,9 @@ from fastapi import APIRouter, Depends, Request, Response
 from ..service.auth import Caller, authorize, role_in
 from ..team import Role
 from .manager import Projects
-from .models import KernelCreate, KernelGrant, ProjectCreate, ProjectList, ProjectView
+from .models import KernelCreate, KernelGrant, ProjectCreate, ProjectList, ProjectView, TemplateList
 
-router = APIRouter(prefix="/projects", tags=["projects"])
+router = APIRouter(tags=["projects"])
 
 
 def _manager(request: Request) -> Projects:
@@ -21,19 +21,25 @@ def _manager(request: Request) -> Projects:
 Manager = Annotated[Projects, Depends(_manager)]
 
 
-@router.get("")
+@router.get("/templates")
+def list_templates(caller: Caller, manager: Manager) -> TemplateList:
+    """What a new project can be made from."""
+    return TemplateList(items=manager.templates())
+
+
+@router.get("/projects")
 def list_projects(caller: Caller, manager: Manager) -> ProjectList:
     """Projects that the caller may see, newest first."""
     return ProjectList(items=manager.visible(caller))
 
 
-@router.post("", status_code=201)
+@router.post("/projects", status_code=201)
 def create_project(body: ProjectCreate, caller: Caller, manager: Manager) -> ProjectView:
     """Make a project from a template or from a folder; the caller becomes its owner."""
     return manager.create(caller, body.name, body.template, body.path)
 
 
-@router.get("/{slug}")
+@router.get("/projects/{slug}")
 def read_project(slug: str, caller: Caller, manager: Manager) -> ProjectView:
     """One project, with its stages and, if so, what is wrong with its manifest."""
     project = authorize(manager.context, caller, slug, "project.read")
@@ -42,7 +48,7 @@ def read_project(slug: str, caller: Caller, manager: Manager) -> ProjectView:
     return manager.view(project, role or Role.VIEWER)
 
 
-@router.delete("/{slug}", status_code=204)
+@router.delete("/projects/{slug}", status_code=204)
 def delete_project(slug: str, caller: Caller, manager: Manager, remove_files: bool = False) -> Response:
     """Stop what runs in it and take it off the site. `remove_files` deletes its folder as well."""
     project = authorize(manager.context, caller, slug, "project.delete")
@@ -50,14 +56,14 @@ def delete_project(slug: str, caller: Caller, manager: Manager, remove_files: bo
     return Response(status_code=204)
 
 
-@router.post("/{slug}/kernels", status_code=201)
+@router.post("/projects/{slug}/kernels", status_code=201)
 def grant_kernel(slug: str, body: KernelCreate, caller: Caller, manager: Manager) -> KernelGrant:
     """Environment and token file for a kernel that is about to start."""
     project = authorize(manager.context, caller, slug, "kernel.start", body.kernel_id, persons_only=True)
     return manager.grant_kernel(caller, project, body.kernel_id, body.pid)
 
 
-@router.delete("/{slug}/kernels/{kernel_id}", status_code=204)
+@router.delete("/projects/{slug}/kernels/{kernel_id}", status_code=204)
 def end_kernel(slug: str, kernel_id: str, caller: Caller, manager: Manager) -> Response:
     """The kernel has ended: its token is void."""
     project = authorize(manager.context, caller, slug, "kernel.start", kernel_id, persons_only=True)

@@ -9,6 +9,8 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+import tomlkit
+
 from ..service.problems import Invalid, NotFound, Unavailable, nearest
 
 INSTALLED = Path(__file__).parents[1] / "_notebooks"
@@ -58,8 +60,17 @@ def find_template(name: str) -> Template:
     return known[name]
 
 
-def instantiate(template: Template, target: Path) -> None:
-    """Copy a template and its data to *target*, which appears whole or not at all.
+def missing(template: Template) -> str | None:
+    """What a template needs that is not installed, and how to get it; None when nothing is."""
+    try:
+        _package_data(template)
+    except Unavailable as problem:
+        return f"{problem.detail} {problem.hint}"
+    return None
+
+
+def instantiate(template: Template, target: Path, name: str) -> None:
+    """Copy a template and its data to *target*, which appears whole or not at all; its manifest says *name*.
 
     Raises:
         Invalid: the folder exists and is not empty.
@@ -78,8 +89,9 @@ def instantiate(template: Template, target: Path) -> None:
         shutil.copytree(template.folder, draft, ignore=ignored)
         if data is not None:
             (draft / "data").mkdir()
-            for name in template.files:
-                shutil.copyfile(data / name, draft / "data" / name)
+            for file in template.files:
+                shutil.copyfile(data / file, draft / "data" / file)
+        _name(draft / "himalia.toml", name)
         if target.exists():
             target.rmdir()
         draft.replace(target)
@@ -88,7 +100,18 @@ def instantiate(template: Template, target: Path) -> None:
         raise
 
 
+def _name(manifest: Path, name: str) -> None:
+    document = tomlkit.parse(manifest.read_text())
+    document["project"]["name"] = name
+    manifest.write_text(tomlkit.dumps(document))
+
+
 def _package_data(template: Template) -> Path | None:
+    """The folder with the template's data; None when it needs none.
+
+    Raises:
+        Unavailable: the package that holds the data is not installed.
+    """
     if template.package is None:
         return None
     # found, not imported: the example's data package cannot be imported on a current Python

@@ -49,17 +49,7 @@ def create_app(context: Context, shut_down: Callable[[], None]) -> FastAPI:
         yield
         await app.state.mlflow_proxy.close()
 
-    app = FastAPI(
-        title="Himalia",
-        version=__version__,
-        description="The control plane of a Himalia site. Every route needs a bearer token.",
-        docs_url=None,
-        redoc_url=None,
-        openapi_url=None,
-        lifespan=lifespan,
-        redirect_slashes=False,
-        responses={422: {"description": "Invalid input", "content": {PROBLEM_JSON: {}}}},
-    )
+    app = _routed(lifespan)
     layer = publish_layer(context.site.home)
     content = ContentStore(context.site.home / "content")
     state = app.state
@@ -79,18 +69,39 @@ def create_app(context: Context, shut_down: Callable[[], None]) -> FastAPI:
         state.tracking.delete,
     ]
 
+    denials = Denials(context)
+    state.gatekeeper_flush = denials.flush
+    app.add_middleware(Gatekeeper, context=context, denials=denials)
+    app.add_middleware(_RequestId)
+    _add_error_handlers(app)
+    return app
+
+
+def describe() -> dict[str, Any]:
+    """The OpenAPI document, without a site."""
+    return _routed(None).openapi()
+
+
+def _routed(lifespan: Any) -> FastAPI:
+    app = FastAPI(
+        title="Himalia",
+        version=__version__,
+        description="The control plane of a Himalia site. Every route needs a bearer token.",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        lifespan=lifespan,
+        redirect_slashes=False,
+        responses={422: {"description": "Invalid input", "content": {PROBLEM_JSON: {}}}},
+    )
     api = APIRouter(prefix="/api/v1", max_body_size=BODY_BYTES)
     rooms = (projects, clusters, pipelines, deployments, tracking, stream, routes)
     for room in rooms:
         api.include_router(room.router)
     app.include_router(api)
     app.include_router(tracking.mlflow_router)
+    app.include_router(clusters.dashboard_router)
     app.include_router(routes.health_router)
-    denials = Denials(context)
-    state.gatekeeper_flush = denials.flush
-    app.add_middleware(Gatekeeper, context=context, denials=denials)
-    app.add_middleware(_RequestId)
-    _add_error_handlers(app)
     return app
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from .context import Context
 
 
+PERSON = re.compile(r"[^\s\x00-\x1f\x7f/:]{1,128}")
+"""What an identity provider may call a person."""
 WHILE_DELETING = {"project.read", "project.delete", "run.read", "run.progress", "cluster.read", "deployment.read"}
 """What can still be done in a project whose deletion has begun."""
 
@@ -44,8 +47,12 @@ def bearer(connection: HTTPConnection) -> str | None:
     return text.strip() or None if scheme.lower() == "bearer" else None
 
 
-def identify(context: Context, token: str | None) -> Principal | None:
-    """The caller behind a token; None when it is absent or not valid."""
+def identify(context: Context, token: str | None, person: str | None = None) -> Principal | None:
+    """The caller behind a token; None when it is absent or not valid.
+
+    *person*: whom the Jupyter server that holds the token works for just then, when that is not the token's owner.
+    Only an admin's own token can say so; the person then has no more than what they are a member of.
+    """
     if token is None:
         return None
     with context.database.read() as session:
@@ -57,8 +64,17 @@ def identify(context: Context, token: str | None) -> Principal | None:
             return None
         # site roles belong to persons; code that acts for one never has them
         site_role = SiteRole(user.site_role) if user.site_role and row.purpose == "user" else None
+        if person is not None and person != row.user:
+            if site_role != SiteRole.ADMIN or not PERSON.fullmatch(person):
+                return None
+            return Principal(person, "forwarded", None, row.id, None, None, None, None)
         limit = Role(row.role) if row.role else None
         return Principal(row.user, row.purpose, site_role, row.id, row.project_id, limit, row.run_id, row.stage)
+
+
+def forwarded_person(connection: HTTPConnection) -> str | None:
+    """For whom a Jupyter server asks; None when for its own account."""
+    return connection.headers.get("x-himalia-user")
 
 
 def _caller(request: Request) -> Principal:

@@ -11,7 +11,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from .auth import bearer, identify
+from .auth import bearer, forwarded_person, identify
 from .context import Context
 from .journal import audit
 from .problems import Unauthenticated
@@ -72,7 +72,8 @@ class Gatekeeper:
             await self.app(scope, receive, send)
             return
         connection = HTTPConnection(scope)
-        principal = await asyncio.to_thread(identify, self.context, bearer(connection))
+        who = (bearer(connection), forwarded_person(connection))
+        principal = await asyncio.to_thread(identify, self.context, *who)
         if principal is None:
             method = scope.get("method", "WEBSOCKET")
             await asyncio.to_thread(self.denials.record, method, scope["path"][:200])

@@ -249,26 +249,42 @@ def call(found: Found, method: str, path: str, body: dict[str, Any] | None = Non
 
 
 def look() -> dict[str, Any]:
-    """A quick look for the Jupyter extension: {"state": "running" | "starting" | "stopped", "version", "site"}."""
+    """A quick look for the Jupyter extension, which starts nothing: {"state": "running" | "starting" | "stopped",
+    "version": of the service or None, "site": id or None, "crashed": bool}."""
     if not Site.exists():
-        return {"state": "stopped", "version": __version__, "site": None}
+        return {"state": "stopped", "version": None, "site": None, "crashed": False}
     site = Site.open()
     found = find(site)
     if found is not None:
-        return {"state": "running", "version": found.version, "site": site.id}
+        return {"state": "running", "version": found.version, "site": site.id, "crashed": False}
+    state = "starting" if starting(site) else "stopped"
+    return {"state": state, "version": None, "site": site.id, "crashed": crashed(site)}
+
+
+def starting(site: Site) -> bool:
+    """Whether somebody is starting or replacing the service of *site* at this moment."""
     lock = site.home / "start.lock"
+    if not lock.exists():
+        return False
     try:
-        if lock.exists():
-            with exclusive(lock, timeout=0):
-                state = "stopped"
-        else:
-            state = "stopped"
+        with exclusive(lock, timeout=0):
+            return False
     except LockTimeout:
-        state = "starting"
-    return {"state": state, "version": __version__, "site": site.id}
+        return True
+
+
+def crashed(site: Site) -> bool:
+    """Whether the service of *site* ended without being asked to: one that is stopped removes its state file."""
+    try:
+        identity = ProcessIdentity.from_dict(json.loads(site.state_file.read_text()))
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError, KeyError, TypeError):
+        return True  # a state file is written whole, so the disk or a person has damaged it
+    return not identity.alive()
 
 
 def ensure() -> dict[str, Any]:
     """Start the service when there is none; the same facts as `look`."""
     found = ensure_running(Site.open())
-    return {"state": "running", "version": found.version, "site": found.site.id}
+    return {"state": "running", "version": found.version, "site": found.site.id, "crashed": False}

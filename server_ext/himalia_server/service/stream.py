@@ -79,7 +79,9 @@ def _visible(
 def _may_see(event: Event, principal: Principal, projects: set[str], known: set[str]) -> bool:
     if event.project_id is None:
         # the names of children tell of projects that not everybody may know
-        return principal.site_role is not None or (principal.purpose == "user" and not event.topic.startswith("child."))
+        return principal.site_role is not None or (
+            principal.purpose in ("user", "forwarded") and not event.topic.startswith("child.")
+        )
     return event.project_id in projects or (event.topic == "project.deleted" and event.project_id in known)
 
 

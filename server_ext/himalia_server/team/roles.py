@@ -44,6 +44,7 @@ PROJECT_ACTIONS: dict[str, frozenset[Role]] = {
     "model.alias": _OPERATORS,
     "deployment.read": _EVERYBODY,
     "deployment.request": _EDITORS,
+    "deployment.predict": _EDITORS,
     "deployment.write": _OPERATORS,
     "deployment.token": _OPERATORS,
     "tracking.read": _EVERYBODY,

@@ -144,6 +144,10 @@ class MlflowClient:
                 break
         return runs
 
+    def get_run(self, run_id: str) -> Run:
+        """One run."""
+        return Run.from_json(self._call("GET", f"{_API}/runs/get", query={"run_id": run_id})["run"])
+
     def log_artifact_file(self, run_id: str, artifact_path: str, file: Path) -> None:
         """Store *file*, under its own name, in the folder *artifact_path* of the run ("": on top)."""
         folder = _joined(self._run_root(run_id), artifact_path)

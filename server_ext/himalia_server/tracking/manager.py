@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
 import shutil
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from ..service.problems import Invalid, NotFound, Unavailable, nearest
 from ..service.site import cache_folder, private_folder
 from ..store import Project
 from .client import MlflowClient
+from .entities import Run
 from .errors import DatabaseError, MlflowError, MlflowUnavailable
 from .models import ModelVersionView, ModelView
 from .server import mlflow_command, mlflow_environment
@@ -27,6 +30,10 @@ CHILD = "mlflow"
 PREPARATION = "mlflow-prepare"
 NICE = 10
 """MLflow starts in the background of a lab that somebody wants to use."""
+
+
+NEWEST = 5
+"""Versions of a model, from the newest, that are told with their metrics."""
 
 
 class TrackingUnavailable(RuntimeError):
@@ -215,7 +222,8 @@ class Tracking:
     def models(self, project: Project) -> list[ModelView]:
         """Registered models with their versions and aliases, newest version first."""
         with _problems():
-            return [_model_view(model) for model in self._client_or_503(project).list_models()]
+            client = self._client_or_503(project)
+            return [_model_view(model, _runs_of(client, model)) for model in client.list_models()]
 
     def set_alias(self, principal: Principal, project: Project, name: str, alias: str, version: str) -> ModelView:
         """Point an alias to a version.
@@ -300,7 +308,20 @@ class _problems:  # noqa: N801 - reads as a statement: with _problems()
             raise Invalid(f"MLflow refused: {error}") from error
 
 
-def _model_view(model: dict[str, Any]) -> ModelView:
+def _runs_of(client: MlflowClient, model: dict[str, Any]) -> dict[str, Run]:
+    """The runs that made the versions people ask about: those with an alias, and the newest."""
+    named = set(model["aliases"].values())
+    wanted = [entry for place, entry in enumerate(model["versions"]) if place < NEWEST or entry["version"] in named]
+    runs = {}
+    for run_id in {entry["run_id"] for entry in wanted if entry.get("run_id")}:
+        try:
+            runs[run_id] = client.get_run(run_id)
+        except MlflowError:
+            continue  # deleted in MLflow; the version lives on without it
+    return runs
+
+
+def _model_view(model: dict[str, Any], runs: dict[str, Run]) -> ModelView:
     by_version: dict[str, list[str]] = {}
     for alias, version in model["aliases"].items():
         by_version.setdefault(str(version), []).append(alias)
@@ -309,7 +330,15 @@ def _model_view(model: dict[str, Any]) -> ModelView:
             version=str(entry["version"]),
             aliases=sorted(by_version.get(str(entry["version"]), [])),
             run_id=entry.get("run_id"),
+            run_name=runs[entry["run_id"]].name if entry.get("run_id") in runs else None,
+            metrics=_finite(runs[entry["run_id"]].metrics) if entry.get("run_id") in runs else None,
+            created_at=entry["created_ms"] / 1000 if entry.get("created_ms") else None,
         )
         for entry in model["versions"]
     ]
     return ModelView(name=model["name"], versions=sorted(versions, key=lambda entry: -int(entry.version)))
+
+
+def _finite(metrics: Mapping[str, float]) -> dict[str, float]:
+    """JSON has no word for the others."""
+    return {name: value for name, value in metrics.items() if math.isfinite(value)}

@@ -8,11 +8,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class ModelVersionView(BaseModel):
-    """A version in MLflow's registry."""
+    """A version in MLflow's registry. `metrics`: the last values of the run that made it, for versions with an
+    alias and the newest few; null for others. `created_at`: UTC seconds since the epoch."""
 
     version: str
     aliases: list[str]
     run_id: str | None
+    run_name: str | None
+    metrics: dict[str, float] | None
+    created_at: float | None
 
 
 class ModelView(BaseModel):

@@ -1,0 +1,59 @@
+"""Asking an endpoint on behalf of somebody who may see its project: the try-it form, without a token in the browser."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import json
+import secrets
+from typing import Any
+
+from ..service.problems import Invalid, Unavailable
+
+TIMEOUT = 60.0
+
+
+class Trial:
+    """Asks the gateway with a key of the service's own, which lives as long as the service."""
+
+    def __init__(self) -> None:
+        self._token = "hmd_" + secrets.token_urlsafe(32)
+        digest = hashlib.sha256(self._token.encode()).hexdigest()
+        self.key: dict[str, Any] = {"id": "service", "sha256": digest, "expires_at": None}
+
+    def ask(self, name: str, port: int, document: dict[str, Any] | None = None) -> dict[str, Any]:
+        """What the endpoint says of itself, or answers to *document*.
+
+        Raises:
+            Invalid: the gateway refused the document. Unavailable: it cannot answer now.
+        """
+        path = f"/endpoints/{name}" + ("/invocations" if document is not None else "")
+        body = None if document is None else json.dumps(document).encode()
+        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
+        connection = http.client.HTTPConnection("127.0.0.1", port or 1, timeout=TIMEOUT)
+        try:
+            connection.request("GET" if body is None else "POST", path, body, headers)
+            reply = connection.getresponse()
+            status, content = reply.status, reply.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise Unavailable(
+                f"The gateway does not answer: {error}.", hint="It is being started again; try again in a few seconds."
+            ) from error
+        finally:
+            connection.close()
+        answer = _json(content)
+        if status == 200:
+            return answer
+        message = str(answer.get("message") or f"the gateway answered {status}")
+        if status in (401, 404, 429, 502, 503, 504):
+            # 401 and 404: the gateway has not read its newest config yet
+            raise Unavailable(f"The endpoint {name!r} is not ready: {message}", hint="Try again in a few seconds.")
+        raise Invalid(message, field="body")
+
+
+def _json(content: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(content)
+    except ValueError:
+        return {"message": content[:300].decode(errors="replace")}
+    return document if isinstance(document, dict) else {"predictions": document}
