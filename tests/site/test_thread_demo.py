@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import re
+import select
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 
+import httpx
 import pytest
 
 from tests.site.lab import Lab, running_lab
@@ -57,6 +63,34 @@ def test_again_it_finds_what_exists(fresh: Lab) -> None:
     assert done.stderr.count("found") >= 4
     assert "PROBABILITY OF LATE" in done.stdout
     assert len(fresh.get("/projects/nyc-flights/runs")["items"]) == runs
+
+
+@pytest.mark.timeout(300)
+def test_on_a_terminal_jupyterlab_opens_on_the_project_and_ctrl_c_ends_only_it(fresh: Lab) -> None:
+    fresh.start()
+    terminal, ours = pty.openpty()
+    demo = subprocess.Popen([*HIMALIA, "demo"], stdin=ours, stdout=ours, stderr=ours, start_new_session=True)
+    os.close(ours)
+    shown = b""
+
+    def told() -> bool:
+        nonlocal shown
+        if select.select([terminal], [], [], 0.1)[0]:
+            shown += os.read(terminal, 1 << 16)
+        return b"until you press Ctrl-C" in shown
+
+    wait_until(told, 120, "the end of the demo's steps")
+    address = re.search(rb"http://\S+/lab/workspaces/nyc-flights/tree/nyc-flights\?token=[0-9a-f]+", shown)
+    assert address is not None, shown
+    page = httpx.get(address[0].decode(), trust_env=False, timeout=30, follow_redirects=True)
+    assert page.status_code == 200
+    assert '"workspace": "nyc-flights"' in page.text
+    os.kill(demo.pid, signal.SIGINT)
+    assert demo.wait(timeout=30) == 0
+    os.close(terminal)
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(address[0].decode(), trust_env=False, timeout=30)
+    assert fresh.get("/projects/nyc-flights/deployments/flight-delay")["state"] == "ready"
 
 
 @pytest.mark.timeout(300)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from ..service import lifecycle
 from ..service.site import Site, write_private
 from .api import Api, Refused, connect, open_site
 from .follow import ENDED, follow_run
+from .lab import RunningLab, has_browser
 from .output import Failure, Progress, print_json, table
 
 PROJECT, CLUSTER, MODEL, ENDPOINT = "nyc-flights", "local", "flight-delay", "flight-delay"
@@ -35,19 +37,25 @@ class Made:
 
 @click.command()
 @click.option("--exit", "exit_", is_flag=True, help="Stop at the end, and remove what this call made.")
+@click.option("--no-browser", is_flag=True, help="Do not open JupyterLab (which is not opened without a terminal).")
 @click.option("--json", "json_", is_flag=True, help="One JSON document on standard output.")
-def demo(exit_: bool, json_: bool) -> None:
+def demo(exit_: bool, no_browser: bool, json_: bool) -> None:
     """Train, register and deploy a model of real flights, and ask it: the whole thread in one command.
 
-    Run again, it finds what exists and says so.
+    JupyterLab opens on the project, where everything is seen as it happens. Run again, it finds what exists and
+    says so.
     """
     began = time.monotonic()
     made = Made(site=not Site.exists())
-    progress = Progress(7, quiet=json_)
+    opens = not (exit_ or no_browser or json_) and sys.stdout.isatty()
+    progress = Progress(8 if opens else 7, quiet=json_)
     api: Api | None = None
+    lab: RunningLab | None = None
     try:
         api = _service(progress, made)
-        _project(api, progress, made)
+        view = _project(api, progress, made)
+        if opens:
+            lab = _open(api, view, progress, made)
         _cluster(api, progress, made)
         _pipeline(api, progress, made)
         _champion(api, progress, made)
@@ -59,10 +67,16 @@ def demo(exit_: bool, json_: bool) -> None:
         else:
             progress.close()
             _show(api, made, exit_)
+        if lab is not None:
+            click.echo("\nJupyterLab runs until you press Ctrl-C here; everything else goes on without it.")
+            lab.wait()
+            lab = None
     except Refused as error:
         raise Failure(f"{progress.title or 'The demo'} failed: {error.message}", error.hint) from error
     finally:
         progress.close()
+        if lab is not None:
+            lab.stop()
         if exit_ and api is not None:
             _clean_up(api, made, json_)
 
@@ -78,7 +92,7 @@ def _service(progress: Progress, made: Made) -> Api:
     return api
 
 
-def _project(api: Api, progress: Progress, made: Made) -> None:
+def _project(api: Api, progress: Progress, made: Made) -> dict[str, Any]:
     progress.step("Project")
     try:
         view = api.get(f"/projects/{PROJECT}")
@@ -93,6 +107,25 @@ def _project(api: Api, progress: Progress, made: Made) -> None:
         raise Failure(view["problem"], "Mend the file, then run the demo again.")
     made.facts["project"] = {"name": PROJECT, "path": view["path"], "kernel": view["kernelspec"]}
     progress.done(done)
+    return dict(view)
+
+
+def _open(api: Api, view: dict[str, Any], progress: Progress, made: Made) -> RunningLab | None:
+    """Open JupyterLab; it starts while the rest goes on, and the rest goes on without it."""
+    progress.step("JupyterLab")
+    lab = RunningLab(api.site, view)
+    try:
+        address = lab.address()
+    except Failure as error:
+        lab.stop()
+        progress.done(f"not opened: {error.message} {error.hint}")
+        return None
+    except BaseException:
+        lab.stop()
+        raise
+    made.facts["lab"] = address
+    progress.done(f"{'opens in your browser' if has_browser() else 'open it in a browser'}: {address}")
+    return lab
 
 
 def _cluster(api: Api, progress: Progress, made: Made) -> None:
@@ -264,7 +297,7 @@ def _show(api: Api, made: Made, exit_: bool) -> None:
         f"""
 Done in {facts["seconds"]:.0f} s. What exists now:
   project    {path}
-             open it in JupyterLab: himalia project open {PROJECT}
+             {"open in JupyterLab now" if "lab" in facts else f"open it in JupyterLab: himalia project open {PROJECT}"}
   run        {run["id"]}: himalia run show {run["id"]} -p {PROJECT}
              with figures: himalia run notebook {run["id"]} evaluate -p {PROJECT}
   model      {facts["model"]["name"]}@champion, version {facts["model"]["version"]}: himalia model list -p {PROJECT}

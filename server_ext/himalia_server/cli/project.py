@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from .api import at, connect
+from .lab import lab_command
 from .output import ago, print_json, table
 from .service import as_json
 
@@ -71,14 +72,12 @@ def show(name: str, json_: bool) -> None:
 @click.argument("name")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def open_project(name: str, arguments: tuple[str, ...]) -> None:
-    """Open JupyterLab in the project's folder, with its kernel as the default.
+    """Open JupyterLab in the project's workspace, with its kernel as the default.
 
     ARGUMENTS go to JupyterLab, for example --no-browser.
     """
     view = connect().get(at("projects", name))
-    kernel = f"--MultiKernelManager.default_kernel_name={view['kernelspec']}"
-    command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={view['path']}", kernel, *arguments]
-    os.execv(sys.executable, command)  # noqa: S606 - no shell, and nothing of ours has to live on
+    os.execv(sys.executable, lab_command(view, arguments))  # noqa: S606 - no shell, and nothing of ours has to live on
 
 
 @project.command("delete")

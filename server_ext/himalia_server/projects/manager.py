@@ -338,6 +338,7 @@ def _stages(manifest: Manifest) -> list[StageView]:
         StageView(
             name=name,
             notebook=stage.notebook,
+            params=stage.params,
             inputs=stage.inputs,
             outputs=stage.outputs,
             waits_for=sorted(waits[name]),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -35,10 +35,11 @@ class TemplateList(BaseModel):
 
 
 class StageView(BaseModel):
-    """A stage as the manifest declares it."""
+    """A stage as the manifest declares it. `params`: the values that its notebook is given."""
 
     name: str
     notebook: str
+    params: dict[str, Any]
     inputs: list[str]
     outputs: list[str]
     waits_for: list[str]
