@@ -7,14 +7,18 @@ what passed and what failed; the exit code is 1 when anything failed.
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
 import time
 import xml.etree.ElementTree as ET
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+
+from tests import frontend
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("himalia", "himalia_kernels", "himalia_server")
@@ -44,15 +48,25 @@ def gates() -> Tally:
         "mypy": [python, "-m", "mypy", *(word for name in PACKAGES for word in ("-p", name))],
         "lint-imports": [str(Path(python).with_name("lint-imports")), "--no-logo"],
     }
+    return each({name: partial(passes, command) for name, command in commands.items()})
+
+
+def each(checks: Mapping[str, Callable[[], bool]]) -> Tally:
+    """Checks by name, in their order; each counts as one test."""
     tally = Tally()
-    for name, command in commands.items():
+    for name, check in checks.items():
         say(f"-- {name}")
-        if run(command) == 0:
+        if check():
             tally.passed += 1
         else:
             tally.failed += 1
             say(f"-- {name} FAILED")
     return tally
+
+
+def passes(command: list[str]) -> bool:
+    """Whether a program ends well."""
+    return run(command) == 0
 
 
 def pytest(folder: str) -> Tally:
@@ -88,8 +102,10 @@ class Tier:
 
 TIERS = {
     "gates": Tier(gates, 120),
+    "lab": Tier(lambda: each(frontend.GATES), 240),
     "pure": Tier(lambda: pytest("pure"), 240),
     "site": Tier(lambda: pytest("site"), 600),
+    "ui": Tier(lambda: pytest("ui"), 480),
     "wheel": Tier(lambda: pytest("wheel"), 240),
 }
 
@@ -118,7 +134,11 @@ def main() -> int:
     """Run the tiers asked for, in their order."""
     parser = argparse.ArgumentParser(prog="python -m tests", description="Run Himalia's tests.")
     parser.add_argument("tiers", nargs="*", metavar="TIER", help=f"{', '.join(TIERS)} (default: all)")
-    asked = parser.parse_args().tiers
+    parser.add_argument("--update-readme", action="store_true", help="let the tier ui renew the README's picture")
+    options = parser.parse_args()
+    asked = options.tiers
+    if options.update_readme:
+        os.environ["HIMALIA_UPDATE_README"] = "1"
     unknown = [name for name in asked if name not in TIERS]
     if unknown:
         parser.error(f"there is no tier {', '.join(unknown)}; there are {', '.join(TIERS)}")

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import getpass
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
 
 from himalia import __version__
 from himalia_server.service import lifecycle
 from himalia_server.service.site import Site
-from tests.waiting import short_dir, wait_until
+from tests.site.extension_lab import BASE_URL, HOST, TOKEN, Jupyter, jupyter
 
-TOKEN = "a token of this test"
-BASE_URL = "/hub/someone/"
-STATUS = f"{BASE_URL}himalia/api/status"
+STATUS = "api/status"
 
 READERS_ONLY = """
 from jupyter_server.auth import Authorizer
@@ -34,73 +26,6 @@ class ReadersOnly(Authorizer):
 c.ServerApp.authorizer_class = ReadersOnly
 """
 NO_HIMALIA = READERS_ONLY.replace('or action == "read"', "")
-
-
-@dataclass(frozen=True)
-class Jupyter:
-    """A running Jupyter server, reached through its unix socket, and the home of its Himalia site."""
-
-    socket: Path
-    home: Path
-
-    def client(self, *, token: str | None = TOKEN, **settings: Any) -> httpx.Client:
-        """Requests with the token, or without."""
-        headers = {"Authorization": f"token {token}"} if token else {}
-        transport = httpx.HTTPTransport(uds=str(self.socket))
-        return httpx.Client(transport=transport, base_url="http://localhost", headers=headers, timeout=90, **settings)
-
-
-@contextmanager
-def jupyter(config: str = "") -> Iterator[Jupyter]:
-    """A Jupyter server with Himalia's extension; it and the service that it started end with the block."""
-    with short_dir() as folder:
-        (folder / "jupyter_server_config.py").write_text(f"c = get_config()\n{config}")
-        socket, home = folder / "jupyter.sock", folder / "home"
-        command = [
-            *(
-                sys.executable,
-                "-m",
-                "jupyter_server",
-                "--no-browser",
-                "--allow-root",
-                f"--ServerApp.sock={socket}",
-            ),
-            *(f"--ServerApp.base_url={BASE_URL}", f"--ServerApp.root_dir={folder}"),
-            *(f"--IdentityProvider.token={TOKEN}", "--ServerApp.allow_unauthenticated_access=False"),
-            "--ServerApp.jpserver_extensions=himalia_server.extension=True",
-        ]
-        environment = {
-            "HIMALIA_HOME": str(home),
-            "XDG_RUNTIME_DIR": str(folder),
-            "JUPYTER_CONFIG_DIR": str(folder),
-            "JUPYTER_DATA_DIR": str(folder / "data"),
-            "JUPYTER_RUNTIME_DIR": str(folder / "run"),
-            "PATH": str(Path(sys.executable).parent),
-            "HOME": str(folder),
-        }
-        with (folder / "log").open("wb") as log:
-            process = subprocess.Popen(
-                command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
-        server = Jupyter(socket, home)
-        try:
-            wait_until(lambda: answers(server) or process.poll() is not None, 60, "the Jupyter server")
-            assert process.poll() is None, (folder / "log").read_text()
-            yield server
-        finally:
-            process.terminate()
-            process.wait()
-            if Site.exists(home) and (found := lifecycle.find(Site.open(home))):
-                lifecycle.stop(found)
-
-
-def answers(server: Jupyter) -> bool:
-    """Whether the server takes requests."""
-    try:
-        with server.client() as client:
-            return client.get(f"{BASE_URL}api/status").status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 def test_an_authorizer_is_asked_for_each_verb_anew() -> None:
@@ -142,12 +67,22 @@ def test_the_extension_tells_and_starts(server: Jupyter) -> None:
     with server.client() as client:
         before = client.get(STATUS)
         assert (before.status_code, before.json()["state"]) == (200, "stopped")
+        facts = before.json()
+        assert (facts["version"], facts["site"], facts["crashed"]) == (None, None, False)
         assert not server.home.exists(), "a look must not make a site"
 
         started = client.post(STATUS)
         assert (started.status_code, started.json()["state"]) == (200, "running"), started.text
         site = Site.open(server.home)
-        assert started.json() == {"state": "running", "version": __version__, "site": site.id}
+        assert started.json() == {
+            "state": "running",
+            "version": __version__,
+            "extension": __version__,
+            "site": site.id,
+            "root": str(server.folder),
+            "user": getpass.getuser(),
+            "crashed": False,
+        }
         assert client.get(STATUS).json() == started.json()
 
         first = lifecycle.find(site)
@@ -160,7 +95,8 @@ def test_the_extension_tells_and_starts(server: Jupyter) -> None:
 
 def test_the_address_and_the_token_stay_on_the_server(server: Jupyter) -> None:
     with server.client() as client:
-        assert set(client.post(STATUS).json()) == {"state", "version", "site"}
+        facts = client.post(STATUS).json()
+        assert set(facts) == {"state", "version", "extension", "site", "root", "user", "crashed"}
 
 
 @pytest.mark.parametrize("token", [None, "another token"])
@@ -180,13 +116,13 @@ def test_there_are_no_other_verbs(server: Jupyter, method: str) -> None:
 
 def test_it_lies_below_the_base_url(server: Jupyter) -> None:
     with server.client() as client:
-        assert client.get("/himalia/api/status").status_code == 404
+        assert client.get(f"http://{HOST}/himalia/api/status").status_code == 404
 
 
 def test_a_browser_needs_the_xsrf_token_to_start(server: Jupyter) -> None:
     with server.client(token=None) as client:
-        client.get(f"{BASE_URL}tree", params={"token": TOKEN})
-        client.get(f"{BASE_URL}login")
+        client.get(f"http://{HOST}{BASE_URL}api/me", params={"token": TOKEN})
+        client.get(f"http://{HOST}{BASE_URL}nowhere")  # Jupyter's error page sets the XSRF cookie
         assert client.get(STATUS).status_code == 200, "the cookie signs in"
         assert client.post(STATUS).status_code == 403
         xsrf = {"X-XSRFToken": client.cookies["_xsrf"]}

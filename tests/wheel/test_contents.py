@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from himalia import __version__
+from tests.frontend import BUNDLE_LIMIT
 from tests.wheel.machine import ROOT, Machine
 
 LABEXTENSION = "share/jupyter/labextensions/himalia"
-BUNDLE_LIMIT = 300_000  # bytes, gzipped
 REGISTRIES = re.compile(r"https?://[a-z0-9.-]*(registry|pypi|npmjs|yarnpkg|pythonhosted|debian)\.[a-z]+", re.I)
 
 
@@ -39,7 +39,23 @@ def test_it_has_the_labextension(archive: zipfile.ZipFile) -> None:
     assert data(archive, f"{LABEXTENSION}/{package['jupyterlab']['_build']['load']}")
     assert data(archive, f"{LABEXTENSION}/static/style.js")
     assert json.loads(data(archive, f"{LABEXTENSION}/install.json"))["packageName"] == "himalia"
-    assert json.loads(data(archive, f"{LABEXTENSION}/schemas/himalia/service.json"))["properties"]
+
+
+def test_it_has_the_settings_schema_of_every_plugin(archive: zipfile.ZipFile, source: Path) -> None:
+    written = {file.name: file.read_text() for file in (source / "labextension" / "schema").glob("*.json")}
+    assert "service.json" in written
+    for name, text in written.items():
+        assert json.loads(data(archive, f"{LABEXTENSION}/schemas/himalia/{name}")) == json.loads(text)
+
+
+def test_it_has_every_chunk_that_the_remote_entry_loads(archive: zipfile.ZipFile) -> None:
+    static = {name.rpartition("/")[2] for name in archive.namelist() if f"{LABEXTENSION}/static/" in name}
+    (entry,) = (name for name in static if name.startswith("remoteEntry"))
+    hashes = re.findall(r'(\d+):"([0-9a-f]{16})"', data(archive, f"{LABEXTENSION}/static/{entry}"))
+    chunks = {f"{number}.{digest}.js" for number, digest in hashes}
+    assert len(chunks) > 1
+    assert chunks - static == set()
+    assert {name for name in static if name.endswith(".js")} - chunks == {entry, "style.js"}
 
 
 def test_the_labextension_is_small(archive: zipfile.ZipFile) -> None:

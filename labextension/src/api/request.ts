@@ -2,18 +2,27 @@ import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
 
 /** Where the server extension answers, below the server's base URL. */
-const NAMESPACE = 'himalia/api';
+export const NAMESPACE = 'himalia/api';
 
-/** The server extension answered, but not with success. */
+/** The server answered, but not with success. Message, hint and field are the service's own words. */
 export class RequestError extends Error {
   constructor(
     readonly status: number,
     message: string,
-    readonly hint: string = ''
+    readonly hint: string = '',
+    /** The faulty part of what was sent ("name"); empty when it is not about one. */
+    readonly field: string = '',
+    /** "stopped" or "starting" when it was not the service that answered. */
+    readonly service: string = ''
   ) {
     super(message);
     this.name = 'RequestError';
   }
+}
+
+/** A path from its parts, each encoded: `at('projects', slug, 'runs')`. */
+export function at(...parts: (string | number)[]): string {
+  return parts.map(part => encodeURIComponent(part)).join('/');
 }
 
 /**
@@ -21,7 +30,7 @@ export class RequestError extends Error {
  *
  * @param endpoint - the path below `himalia/api`
  * @param serverSettings - the application's own settings
- * @returns the JSON of the answer
+ * @returns the JSON of the answer; undefined when the answer has no body
  * @throws ServerConnection.NetworkError when the server does not answer
  * @throws RequestError when it answers with an error
  */
@@ -30,21 +39,54 @@ export async function requestAPI<T>(
   serverSettings: ServerConnection.ISettings,
   init: RequestInit = {}
 ): Promise<T> {
-  const url = URLExt.join(serverSettings.baseUrl, NAMESPACE, endpoint);
-  const response = await ServerConnection.makeRequest(url, init, serverSettings);
-  const text = await response.text();
+  const text = await requestText(endpoint, serverSettings, init);
+  if (text === '') {
+    return undefined as T;
+  }
   const body = parse(text);
-  if (!response.ok) {
+  if (body === undefined) {
     throw new RequestError(
-      response.status,
-      words(body, 'detail') || words(body, 'message') || response.statusText,
-      words(body, 'hint')
+      502,
+      `The answer to ${endpoint} is not JSON.`,
+      "Check that Himalia's extension of the Jupyter server is enabled: jupyter server extension list"
     );
   }
-  if (body === undefined) {
-    throw new RequestError(response.status, `The answer to ${endpoint} is not JSON.`);
-  }
   return body as T;
+}
+
+/** As `requestAPI`, for answers that are plain text. */
+export async function requestText(
+  endpoint: string,
+  serverSettings: ServerConnection.ISettings,
+  init: RequestInit = {}
+): Promise<string> {
+  const url = URLExt.join(serverSettings.baseUrl, NAMESPACE, endpoint);
+  const headers = new Headers(init.headers);
+  if (typeof init.body === 'string') {
+    headers.set('Content-Type', 'application/json'); // a Request makes it text/plain by itself
+  }
+  const response = await ServerConnection.makeRequest(url, { ...init, headers }, serverSettings);
+  const text = await response.text();
+  if (!response.ok) {
+    throw refusal(response, parse(text));
+  }
+  return text;
+}
+
+function refusal(response: Response, body: unknown): RequestError {
+  const message =
+    words(body, 'detail') ||
+    words(body, 'message') ||
+    words(body, 'title') ||
+    response.statusText ||
+    `The server answered with status ${response.status}.`;
+  return new RequestError(
+    response.status,
+    message,
+    words(body, 'hint'),
+    words(body, 'field'),
+    words(body, 'service')
+  );
 }
 
 function parse(text: string): unknown {

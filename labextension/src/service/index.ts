@@ -1,90 +1,118 @@
-import { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
+import { ILabShell, JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { ICommandPalette } from '@jupyterlab/apputils';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
+import { IStateDB } from '@jupyterlab/statedb';
 import { IStatusBar } from '@jupyterlab/statusbar';
-import { ITranslator, nullTranslator } from '@jupyterlab/translation';
+import { ITranslator, nullTranslator, TranslationBundle } from '@jupyterlab/translation';
 import { Signal } from '@lumino/signaling';
 
 import { CommandIDs } from '../commands';
 import { himaliaIcon } from '../icons';
-import { showServiceDialog } from './dialog';
-import { ServiceModel } from './model';
+import { IHimalia } from '../tokens';
+import { Himalia } from './himalia';
+import { browserParts } from './parts';
+import { askedFor } from './place';
 import { ServiceStatusItem } from './statusItem';
 
 const PLUGIN_ID = 'himalia:service';
 
-/** Whether Himalia's service runs: status bar, palette, dialog. */
-export const servicePlugin: JupyterFrontEndPlugin<void> = {
+/** The connection to Himalia's service, on which all rooms stand; status bar, palette, dialog. */
+export const servicePlugin: JupyterFrontEndPlugin<IHimalia> = {
   id: PLUGIN_ID,
-  description: "Shows whether Himalia's service runs and starts it.",
+  description: "Connects the page with Himalia's service, and shows how they stand to each other.",
   autoStart: true,
-  optional: [ITranslator, ICommandPalette, IStatusBar, ISettingRegistry],
+  provides: IHimalia,
+  optional: [ITranslator, ILabShell, IStateDB, ISettingRegistry, ICommandPalette, IStatusBar],
   activate
 };
 
 function activate(
   app: JupyterFrontEnd,
   translator: ITranslator | null,
-  palette: ICommandPalette | null,
-  statusBar: IStatusBar | null,
-  settings: ISettingRegistry | null
-): void {
-  const trans = (translator ?? nullTranslator).load('himalia');
-  const model = new ServiceModel(app.serviceManager.serverSettings);
-
-  app.commands.addCommand(CommandIDs.serviceStatus, {
-    label: trans.__('Himalia Service Status'),
-    caption: trans.__("Show whether Himalia's service runs"),
-    icon: himaliaIcon,
-    describedBy: { args: { type: 'object', properties: {} } },
-    execute: async () => {
-      await model.refresh();
-      await showServiceDialog(model, trans);
-    }
-  });
-  palette?.addItem({ command: CommandIDs.serviceStatus, category: trans.__('Himalia') });
-
-  if (statusBar) {
-    const showStatus = () => void app.commands.execute(CommandIDs.serviceStatus);
-    addStatusItem(app, statusBar, settings, new ServiceStatusItem(model, trans, showStatus));
-    askWhenSeen(app, model);
-  }
-}
-
-function addStatusItem(
-  app: JupyterFrontEnd,
-  statusBar: IStatusBar,
+  labShell: ILabShell | null,
+  state: IStateDB | null,
   settings: ISettingRegistry | null,
-  item: ServiceStatusItem
-): void {
-  const shownChanged = new Signal<object, void>(item);
-  let shown = true;
-  statusBar.registerStatusItem(PLUGIN_ID, {
-    align: 'left',
-    item,
-    rank: 100,
-    isActive: () => shown,
-    activeStateChanged: shownChanged
-  });
-  if (!settings) {
-    return;
+  palette: ICommandPalette | null,
+  statusBar: IStatusBar | null
+): IHimalia {
+  const trans = (translator ?? nullTranslator).load('himalia');
+  const himalia = new Himalia(browserParts(app, labShell, state, trans));
+  addCommands(app, himalia, trans);
+  for (const command of [CommandIDs.serviceStatus, CommandIDs.startService]) {
+    palette?.addItem({ command, category: trans.__('Himalia') });
   }
-  void Promise.all([settings.load(PLUGIN_ID), app.restored]).then(([own]) => {
+  const shown = new Signal<object, void>(himalia);
+  let showStatus = true;
+  if (statusBar) {
+    statusBar.registerStatusItem(PLUGIN_ID, {
+      align: 'left',
+      item: new ServiceStatusItem(himalia, trans, () => showMore(app, himalia)),
+      rank: 100,
+      isActive: () => showStatus,
+      activeStateChanged: shown
+    });
+  }
+  const ready = settings?.load(PLUGIN_ID).then(own => {
     const apply = () => {
-      shown = own.get('showStatus').composite !== false;
-      shownChanged.emit();
+      himalia.machine.startsService = own.get('startService').composite !== false;
+      showStatus = own.get('showStatus').composite !== false;
+      shown.emit();
     };
     own.changed.connect(apply);
     apply();
   });
+  // a page of Notebook 7 needs a connection only when it was opened for a project
+  if (labShell || askedFor(window.location.search)) {
+    void Promise.all([app.restored, ready?.catch(() => undefined)]).then(() => {
+      follow(app, himalia);
+    });
+  }
+  return himalia;
 }
 
-/** Ask once when the application stands, and again whenever the page comes into view. */
-function askWhenSeen(app: JupyterFrontEnd, model: ServiceModel): void {
-  void app.restored.then(() => model.refresh());
-  document.addEventListener('visibilitychange', () => {
-    if (!document.hidden) {
-      void model.refresh();
+function addCommands(app: JupyterFrontEnd, himalia: Himalia, trans: TranslationBundle): void {
+  const describedBy = { args: { type: 'object', properties: {} } } as const;
+  app.commands.addCommand(CommandIDs.serviceStatus, {
+    label: trans.__('Himalia Service Status'),
+    caption: trans.__("Show whether Himalia's service runs"),
+    icon: himaliaIcon,
+    describedBy,
+    execute: async () => {
+      const { showServiceDialog } = await import('./dialog');
+      await showServiceDialog(himalia, trans);
     }
   });
+  app.commands.addCommand(CommandIDs.startService, {
+    label: trans.__('Start Himalia'),
+    caption: trans.__("Start Himalia's service when it does not run"),
+    icon: himaliaIcon,
+    describedBy,
+    isEnabled: () => himalia.connection !== 'live' && himalia.connection !== 'starting',
+    execute: () => himalia.start()
+  });
+  himalia.changed.connect(() => app.commands.notifyCommandChanged(CommandIDs.startService));
+}
+
+/** A click on the status bar: the sidebar, or why there is nothing to show in it. */
+function showMore(app: JupyterFrontEnd, himalia: Himalia): void {
+  const canShow = himalia.connection === 'live' && app.commands.hasCommand(CommandIDs.showSidebar);
+  void app.commands.execute(canShow ? CommandIDs.showSidebar : CommandIDs.serviceStatus);
+}
+
+/** Connect while the page is seen, and look again at what can change without the service knowing. */
+function follow(app: JupyterFrontEnd, himalia: Himalia): void {
+  document.addEventListener('visibilitychange', () => {
+    himalia.machine.visibilityChanged();
+    if (!document.hidden && himalia.connection === 'live') {
+      void himalia.store?.refreshProject();
+    }
+  });
+  window.addEventListener('online', () => himalia.machine.online());
+  app.serviceManager.contents.fileChanged.connect((_, change) => {
+    const path = change.newValue?.path;
+    if (path && change.type !== 'delete') {
+      himalia.saved(path);
+    }
+  });
+  void himalia.machine.begin();
 }

@@ -1,35 +1,71 @@
 import { TranslationBundle } from '@jupyterlab/translation';
-import { VDomRenderer } from '@jupyterlab/ui-components';
+import { ReactWidget } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
+import { useHimalia, useStore } from '../components/hooks';
 import { himaliaIcon } from '../icons';
-import { ServiceModel } from './model';
-import { stateHelp, stateWord } from './words';
+import type { IHimalia, IProjectStore } from '../tokens';
+import { connectionHelp, connectionWord } from './words';
 
-/** "Himalia: running" in the status bar; a click shows more. */
-export class ServiceStatusItem extends VDomRenderer<ServiceModel> {
+/** "nyc-flights · local, 2 workers · tracking" in the status bar; a click shows more. */
+export class ServiceStatusItem extends ReactWidget {
   constructor(
-    model: ServiceModel,
+    private readonly _himalia: IHimalia,
     private readonly _trans: TranslationBundle,
     private readonly _onClick: () => void
   ) {
-    super(model);
+    super();
     this.id = 'jp-Himalia-service-status';
   }
 
   protected render(): React.ReactElement {
-    const state = this.model?.state ?? 'unknown';
-    return (
-      <button
-        className="jp-Himalia-status"
-        data-state={state}
-        onClick={this._onClick}
-        title={stateHelp(state, this._trans)}
-        type="button"
-      >
-        <himaliaIcon.react tag="span" stylesheet="statusBar" />
-        <span>{this._trans.__('Himalia: %1', stateWord(state, this._trans))}</span>
-      </button>
-    );
+    return <Status himalia={this._himalia} trans={this._trans} onClick={this._onClick} />;
   }
+}
+
+function Status(props: {
+  himalia: IHimalia;
+  trans: TranslationBundle;
+  onClick: () => void;
+}): React.ReactElement {
+  const { trans, onClick } = props;
+  const { connection, store } = useHimalia(props.himalia);
+  useStore(store);
+  return (
+    <button
+      className="jp-Himalia-status"
+      data-state={connection}
+      onClick={onClick}
+      title={connectionHelp(connection, trans)}
+      type="button"
+    >
+      <himaliaIcon.react tag="span" stylesheet="statusBar" aria-hidden="true" />
+      <span>
+        {connection === 'live' ? liveText(store, trans) : stillText(store, connection, trans)}
+      </span>
+    </button>
+  );
+}
+
+function liveText(store: IProjectStore | null, trans: TranslationBundle): string {
+  if (!store) {
+    return trans.__('Himalia');
+  }
+  const cluster = store.clusters.items?.find(candidate => candidate.state === 'running');
+  const parts = [
+    store.slug,
+    cluster
+      ? trans._n('%2, %1 worker', '%2, %1 workers', cluster.workers, cluster.name)
+      : trans.__('no cluster'),
+    store.tracking === 'running' ? trans.__('tracking') : trans.__('tracking starts')
+  ];
+  return parts.join(' · ');
+}
+
+function stillText(
+  store: IProjectStore | null,
+  connection: IHimalia['connection'],
+  trans: TranslationBundle
+): string {
+  return `${store?.slug ?? trans.__('Himalia')} · ${connectionWord(connection, trans)}`;
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import hmac
 import json
@@ -263,14 +264,17 @@ def look() -> dict[str, Any]:
 
 def starting(site: Site) -> bool:
     """Whether somebody is starting or replacing the service of *site* at this moment."""
-    lock = site.home / "start.lock"
-    if not lock.exists():
+    try:
+        lock = os.open(site.home / "start.lock", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
         return False
     try:
-        with exclusive(lock, timeout=0):
-            return False
-    except LockTimeout:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared, so that those who look do not see each other
+    except BlockingIOError:
         return True
+    finally:
+        os.close(lock)
+    return False
 
 
 def crashed(site: Site) -> bool:

@@ -1,0 +1,42 @@
+import { TranslationBundle } from '@jupyterlab/translation';
+
+/** Roles from the weakest to the strongest. */
+const RANK = ['viewer', 'contributor', 'operator', 'approver', 'owner'];
+
+/** The weakest role that may do it; the service decides, this only tells beforehand. */
+const WEAKEST = {
+  'project.delete': 'owner',
+  'kernel.start': 'contributor',
+  'cluster.write': 'contributor',
+  'run.start': 'contributor',
+  'run.cancel': 'contributor',
+  'model.alias': 'operator',
+  'deployment.request': 'contributor',
+  'deployment.predict': 'contributor',
+  'deployment.write': 'operator',
+  'deployment.token': 'operator'
+} as const;
+
+/** Something that not every member of a project may do. */
+export type Action = keyof typeof WEAKEST;
+
+/** Whether a role allows an action. */
+export function may(role: string, action: Action): boolean {
+  return RANK.indexOf(role) >= RANK.indexOf(WEAKEST[action]);
+}
+
+/** Why a role may not do it, for the tooltip of a disabled button; undefined when it may. */
+export function refusedBy(
+  role: string,
+  action: Action,
+  trans: TranslationBundle
+): string | undefined {
+  if (may(role, action)) {
+    return undefined;
+  }
+  return trans.__(
+    'You are %1 in this project; this needs at least %2. Ask an owner of the project.',
+    role,
+    WEAKEST[action]
+  );
+}

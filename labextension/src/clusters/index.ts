@@ -1,0 +1,50 @@
+import { ILayoutRestorer, JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
+import { ICommandPalette } from '@jupyterlab/apputils';
+import { ITranslator, nullTranslator } from '@jupyterlab/translation';
+import { addIcon } from '@jupyterlab/ui-components';
+import * as React from 'react';
+
+import { CommandIDs } from '../commands';
+import { IHimalia, ISidebar } from '../tokens';
+import { addClusterCommands } from './commands';
+
+const ClusterSection = React.lazy(() => import('./section'));
+
+/** Dask clusters: the sidebar's section, start, scale, stop, and the dashboard in a tab. */
+export const clustersPlugin: JupyterFrontEndPlugin<void> = {
+  id: 'himalia:clusters',
+  description: 'Starts and shows the clusters of the open project.',
+  autoStart: true,
+  requires: [IHimalia],
+  optional: [ITranslator, ISidebar, ICommandPalette, ILayoutRestorer],
+  activate
+};
+
+function activate(
+  app: JupyterFrontEnd,
+  himalia: IHimalia,
+  translator: ITranslator | null,
+  sidebar: ISidebar | null,
+  palette: ICommandPalette | null,
+  restorer: ILayoutRestorer | null
+): void {
+  const trans = (translator ?? nullTranslator).load('himalia');
+  const commands = addClusterCommands(app, himalia, trans, restorer);
+  for (const command of commands) {
+    palette?.addItem({ command, category: trans.__('Himalia') });
+  }
+  sidebar?.add({
+    id: 'clusters',
+    title: trans.__('Clusters'),
+    rank: 20,
+    toolbar: [{ command: CommandIDs.startCluster, icon: addIcon }],
+    badge: store =>
+      store.clusters.items?.some(cluster => cluster.state === 'failed') ? trans.__('failed') : null,
+    render: store =>
+      React.createElement(
+        React.Suspense,
+        { fallback: null },
+        React.createElement(ClusterSection, { store, commands: app.commands, trans })
+      )
+  });
+}

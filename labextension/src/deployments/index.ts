@@ -1,0 +1,55 @@
+import { ILayoutRestorer, JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
+import { ICommandPalette } from '@jupyterlab/apputils';
+import { ITranslator, nullTranslator } from '@jupyterlab/translation';
+import * as React from 'react';
+
+import { CommandIDs } from '../commands';
+import { deployIcon } from '../frame/icons';
+import { IHimalia, ISidebar } from '../tokens';
+import { addDeploymentCommands } from './commands';
+
+const DeploymentSection = React.lazy(() => import('./section'));
+
+/** Endpoints: the sidebar's section, deploy, confirm, delete, and a document with a form to try one. */
+export const deploymentsPlugin: JupyterFrontEndPlugin<void> = {
+  id: 'himalia:deployments',
+  description: 'Deploys models of the open project, and tries their endpoints.',
+  autoStart: true,
+  requires: [IHimalia],
+  optional: [ITranslator, ISidebar, ICommandPalette, ILayoutRestorer],
+  activate
+};
+
+function activate(
+  app: JupyterFrontEnd,
+  himalia: IHimalia,
+  translator: ITranslator | null,
+  sidebar: ISidebar | null,
+  palette: ICommandPalette | null,
+  restorer: ILayoutRestorer | null
+): void {
+  const trans = (translator ?? nullTranslator).load('himalia');
+  for (const command of addDeploymentCommands(app, himalia, trans, restorer)) {
+    palette?.addItem({ command, category: trans.__('Himalia') });
+  }
+  sidebar?.add({
+    id: 'deployments',
+    title: trans.__('Deployments'),
+    rank: 50,
+    toolbar: [{ command: CommandIDs.deploy, icon: deployIcon }],
+    badge: store => {
+      const items = store.deployments.items ?? [];
+      const waiting = items.filter(item => item.requested_version).length;
+      if (waiting > 0) {
+        return trans._n('%1 waits', '%1 wait', waiting);
+      }
+      return items.some(item => item.state === 'failed') ? trans.__('failed') : null;
+    },
+    render: store =>
+      React.createElement(
+        React.Suspense,
+        { fallback: null },
+        React.createElement(DeploymentSection, { store, commands: app.commands, trans })
+      )
+  });
+}

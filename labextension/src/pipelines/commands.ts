@@ -1,0 +1,215 @@
+import { ILayoutRestorer, JupyterFrontEnd } from '@jupyterlab/application';
+import { Dialog, Notification, showDialog } from '@jupyterlab/apputils';
+import { PathExt } from '@jupyterlab/coreutils';
+import { TranslationBundle } from '@jupyterlab/translation';
+import { editIcon, fileIcon, notebookIcon, runIcon, stopIcon } from '@jupyterlab/ui-components';
+import { ReadonlyPartialJSONObject } from '@lumino/coreutils';
+
+import { at } from '../api/request';
+import { refusedBy } from '../api/roles';
+import type { Run } from '../api/types';
+import { CommandIDs } from '../commands';
+import { shortId } from '../components/format';
+import { notifyProblem } from '../components/notify';
+import { Documents } from '../frame/documents';
+import { himaliaIcon } from '../icons';
+import type { IHimalia } from '../tokens';
+import { activeRun } from './rows';
+
+/** What the commands stand on. */
+export interface IPipelineParts {
+  app: JupyterFrontEnd;
+  himalia: IHimalia;
+  restorer: ILayoutRestorer | null;
+  trans: TranslationBundle;
+}
+
+const text = { type: 'string' } as const;
+const forRun = { args: { type: 'object', properties: { run: text, slug: text } } } as const;
+const forStage = {
+  args: { type: 'object', properties: { run: text, stage: text, slug: text } }
+} as const;
+const noArgs = { args: { type: 'object', properties: {} } } as const;
+
+/** Register run, cancel and the documents of the room; the executed notebooks are apart. */
+export function addPipelineCommands(parts: IPipelineParts): void {
+  addRunCommands(parts);
+  addCancel(parts);
+  addDocuments(parts);
+  const { app, himalia, trans } = parts;
+  app.commands.addCommand(CommandIDs.openStageNotebook, {
+    label: trans.__('Open the Notebook of a Stage'),
+    icon: notebookIcon,
+    describedBy: { args: { type: 'object', properties: { stage: text } } },
+    isEnabled: args => himalia.store !== null && Boolean(args.stage),
+    execute: args => openStageNotebook(parts, String(args.stage))
+  });
+  himalia.changed.connect(() => {
+    const ids = [CommandIDs.runPipeline, CommandIDs.runWithParameters, CommandIDs.cancelRun];
+    ids.forEach(id => app.commands.notifyCommandChanged(id));
+  });
+}
+
+function addRunCommands(parts: IPipelineParts): void {
+  const { app, himalia, trans } = parts;
+  const { commands } = app;
+  commands.addCommand(CommandIDs.runPipeline, {
+    label: trans.__('Run the Pipeline'),
+    caption: () =>
+      whyNotRun(himalia, trans) ?? trans.__('Run all stages on the project as it is now'),
+    icon: runIcon,
+    describedBy: noArgs,
+    isEnabled: () => whyNotRun(himalia, trans) === null,
+    execute: async () => {
+      const { runPipeline } = await import('./start');
+      await runPipeline({ himalia, commands, trans });
+    }
+  });
+  commands.addCommand(CommandIDs.runWithParameters, {
+    label: trans.__('Run with Parameters…'),
+    caption: () =>
+      whyNotRun(himalia, trans) ?? trans.__('Change parameters for one run of the pipeline'),
+    icon: editIcon,
+    describedBy: noArgs,
+    isEnabled: () => whyNotRun(himalia, trans) === null,
+    execute: async () => {
+      const { store } = himalia;
+      if (!store?.project.stages.some(({ params }) => Object.keys(params).length > 0)) {
+        Notification.info(
+          trans.__('No stage has parameters yet. Name them in himalia.toml: params = { … }.')
+        );
+        return;
+      }
+      const { runWithParameters } = await import('./parameterDialog');
+      await runWithParameters({ himalia, commands, trans }, store);
+    }
+  });
+}
+
+/** Why the pipeline cannot be run now; null when it can. */
+export function whyNotRun(himalia: IHimalia, trans: TranslationBundle): string | null {
+  const { store, connection } = himalia;
+  if (!store) {
+    return trans.__('Open a project first.');
+  }
+  if (connection !== 'live') {
+    return trans.__('Himalia is not connected.');
+  }
+  if (store.project.problem) {
+    return trans.__('himalia.toml has to be repaired first.');
+  }
+  if (store.project.stages.length === 0) {
+    return trans.__('The project has no stages yet.');
+  }
+  return refusedBy(store.project.role, 'run.start', trans) ?? null;
+}
+
+function addCancel(parts: IPipelineParts): void {
+  const { app, himalia, trans } = parts;
+  const active = () => activeRun(himalia.store?.runs.items ?? null);
+  const refused = () =>
+    himalia.store ? refusedBy(himalia.store.project.role, 'run.cancel', trans) : undefined;
+  app.commands.addCommand(CommandIDs.cancelRun, {
+    label: trans.__('Cancel the Run…'),
+    caption: () => refused() ?? trans.__('Stop what runs; what was done until then is kept'),
+    icon: stopIcon,
+    describedBy: forRun,
+    isEnabled: args => !refused() && (Boolean(args.run) || active() !== null),
+    isVisible: args => !args.toolbar || active() !== null,
+    execute: async args => {
+      const id = typeof args.run === 'string' ? args.run : active()?.id;
+      const slug = slugOf(args, himalia);
+      if (id && slug) {
+        await cancelRun(parts, slug, id);
+      }
+    }
+  });
+}
+
+async function cancelRun(parts: IPipelineParts, slug: string, id: string): Promise<void> {
+  const { himalia, trans } = parts;
+  const run = himalia.store?.runs.items?.find(candidate => candidate.id === id);
+  const stages = run?.stages.filter(({ status }) => status === 'running').map(({ name }) => name);
+  const { button } = await showDialog({
+    title: trans.__('Cancel the run %1 of %2?', shortId(id), slug),
+    body: stages?.length
+      ? trans.__('%1 is interrupted where it is; its notebook is kept. Later stages do not run.', stages.join(', '))
+      : trans.__('Stages that have not begun do not run.'),
+    buttons: [
+      Dialog.cancelButton({ label: trans.__('Let it run') }),
+      Dialog.warnButton({ label: trans.__('Cancel the run') })
+    ]
+  });
+  if (!button.accept) {
+    return;
+  }
+  try {
+    await himalia.request<Run>('POST', at('projects', slug, 'runs', id, 'cancel'));
+  } catch (error) {
+    notifyProblem(trans.__('The run %1 could not be cancelled.', shortId(id)), error, trans);
+  }
+}
+
+function addDocuments(parts: IPipelineParts): void {
+  const { app, himalia, restorer, trans } = parts;
+  const { commands } = app;
+  const runs = new Documents(app, 'himalia-run', CommandIDs.openRun, restorer);
+  commands.addCommand(CommandIDs.openRun, {
+    label: trans.__('Open a Run'),
+    icon: himaliaIcon,
+    describedBy: forRun,
+    isEnabled: args => typeof args.run === 'string',
+    execute: async args => {
+      const slug = slugOf(args, himalia);
+      const id = args.run;
+      if (slug && typeof id === 'string') {
+        const { makeRunDocument } = await import('./runDocument');
+        await runs.open(`${slug}-${id}`, { slug, run: id }, () =>
+          Promise.resolve(makeRunDocument({ himalia, commands, trans, slug, id }))
+        );
+      }
+    }
+  });
+  const logs = new Documents(app, 'himalia-log', CommandIDs.openStageLog, restorer);
+  commands.addCommand(CommandIDs.openStageLog, {
+    label: trans.__('Open the Log of a Stage'),
+    icon: fileIcon,
+    describedBy: forStage,
+    isEnabled: args => typeof args.run === 'string' && typeof args.stage === 'string',
+    execute: async args => {
+      const slug = slugOf(args, himalia);
+      const { run, stage } = args;
+      if (slug && typeof run === 'string' && typeof stage === 'string') {
+        const { serverSettings } = app.serviceManager;
+        const { makeLogDocument } = await import('./logDocument');
+        await logs.open(`${slug}-${run}-${stage}`, { slug, run, stage }, () =>
+          Promise.resolve(makeLogDocument({ himalia, serverSettings, trans, slug, run, stage }))
+        );
+      }
+    }
+  });
+}
+
+/** The project that a command is about: the named one, else the open one. */
+export function slugOf(args: ReadonlyPartialJSONObject, himalia: IHimalia): string | null {
+  return typeof args.slug === 'string' ? args.slug : (himalia.store?.slug ?? null);
+}
+
+async function openStageNotebook(parts: IPipelineParts, name: string): Promise<void> {
+  const { app, himalia, trans } = parts;
+  const stage = himalia.store?.project.stages.find(candidate => candidate.name === name);
+  const folder = himalia.store?.contentsPath;
+  if (!stage) {
+    Notification.warning(trans.__('There is no stage %1 in the open project.', name));
+  } else if (typeof folder !== 'string') {
+    Notification.warning(
+      trans.__(
+        'The notebook lies in %1, outside of what this JupyterLab shows. Start JupyterLab there to edit it.',
+        himalia.store?.project.path ?? ''
+      ),
+      { autoClose: false }
+    );
+  } else {
+    await app.commands.execute('docmanager:open', { path: PathExt.join(folder, stage.notebook) });
+  }
+}

@@ -1,0 +1,96 @@
+import {
+  ILabShell,
+  ILayoutRestorer,
+  ITreePathUpdater,
+  JupyterFrontEnd
+} from '@jupyterlab/application';
+import { Notification, WidgetTracker } from '@jupyterlab/apputils';
+import { IDocumentManager } from '@jupyterlab/docmanager';
+import type { IDocumentWidget } from '@jupyterlab/docregistry';
+import { TranslationBundle } from '@jupyterlab/translation';
+import { historyIcon } from '@jupyterlab/ui-components';
+
+import { at } from '../api/request';
+import { CommandIDs } from '../commands';
+import { notifyProblem } from '../components/notify';
+import type { IHimalia } from '../tokens';
+import { slugOf } from './commands';
+import { DRIVE, IExecuted, readPath, RunsDrive } from './drive';
+
+interface IExecutedParts {
+  app: JupyterFrontEnd;
+  himalia: IHimalia;
+  manager: IDocumentManager;
+  restorer: ILayoutRestorer | null;
+  labShell: ILabShell | null;
+  updateTreePath: ITreePathUpdater | null;
+  trans: TranslationBundle;
+}
+
+/** Register the drive of executed notebooks and the command that opens one. */
+export function addExecutedNotebooks(parts: IExecutedParts): void {
+  const { app, himalia, restorer, trans } = parts;
+  const { contents, serverSettings } = app.serviceManager;
+  contents.addDrive(new RunsDrive(serverSettings, trans));
+  const tracker = new WidgetTracker<IDocumentWidget>({ namespace: 'himalia-executed' });
+  const text = { type: 'string' };
+  app.commands.addCommand(CommandIDs.openExecutedNotebook, {
+    label: trans.__('Open an Executed Notebook'),
+    icon: historyIcon,
+    describedBy: {
+      args: { type: 'object', properties: { run: text, stage: text, slug: text } }
+    },
+    isEnabled: args => typeof args.run === 'string' && typeof args.stage === 'string',
+    execute: async args => {
+      const slug = slugOf(args, himalia);
+      const { run, stage } = args;
+      if (slug && typeof run === 'string' && typeof stage === 'string') {
+        await open(parts, tracker, { slug, run, stage });
+      }
+    }
+  });
+  void restorer?.restore(tracker, {
+    command: CommandIDs.openExecutedNotebook,
+    args: widget => ({ ...readPath(contents.localPath(widget.context.path)) }),
+    name: widget => widget.context.path
+  });
+  keepAddress(parts);
+}
+
+/**
+ * JupyterLab puts the path of the current document into the page's address. At a reload the file browser would
+ * look for it and fail, because it does not show this drive: the project's folder stands there instead.
+ */
+function keepAddress(parts: IExecutedParts): void {
+  const { himalia, labShell, updateTreePath } = parts;
+  labShell?.currentPathChanged.connect((_, { newValue }) => {
+    if (updateTreePath && newValue.startsWith(`${DRIVE}:`)) {
+      const folder = himalia.store?.contentsPath ?? '';
+      void Promise.resolve().then(() => updateTreePath(folder));
+    }
+  });
+}
+
+async function open(
+  parts: IExecutedParts,
+  tracker: WidgetTracker<IDocumentWidget>,
+  executed: IExecuted
+): Promise<void> {
+  const { app, himalia, manager, trans } = parts;
+  const { slug, run, stage } = executed;
+  try {
+    // a document that cannot be read would close itself without a word that helps
+    await himalia.request('GET', at('projects', slug, 'runs', run, 'stages', stage, 'notebook'));
+  } catch (error) {
+    const what = trans.__('The executed notebook of %1 cannot be shown.', stage);
+    notifyProblem(what, error, trans);
+    return;
+  }
+  const { openExecuted } = await import('./executed');
+  const widget = openExecuted(executed, manager, app.docRegistry, trans);
+  if (!widget) {
+    Notification.warning(trans.__('This application shows no notebooks.'));
+  } else if (!tracker.has(widget)) {
+    await tracker.add(widget);
+  }
+}

@@ -1,0 +1,136 @@
+import { TranslationBundle } from '@jupyterlab/translation';
+import { Signal } from '@lumino/signaling';
+import * as React from 'react';
+
+import { toProblem } from '../api/problem';
+import { ProblemMessage, SubmitDialog, useSignal } from '../components';
+import type { IProblem, IProjectStore } from '../tokens';
+import { fieldKey, IParameter, parameterFields, readFields } from './parameters';
+import { inOrder } from './rows';
+import { haveClusters, IStartParts, postRun, tellStarted } from './start';
+
+class Form {
+  faults = new Map<string, string>();
+  problem: IProblem | null = null;
+  busy = false;
+  readonly changed = new Signal<this, void>(this);
+
+  constructor(
+    public fields: readonly IParameter[],
+    readonly trans: TranslationBundle
+  ) {}
+
+  set(field: IParameter, text: string): void {
+    this.fields = this.fields.map(other =>
+      fieldKey(other) === fieldKey(field) ? { ...other, text } : other
+    );
+    this.faults.delete(fieldKey(field));
+    this.problem = null;
+    this.changed.emit();
+  }
+}
+
+/** Ask for parameters, then run. */
+export async function runWithParameters(parts: IStartParts, store: IProjectStore): Promise<void> {
+  const { trans } = parts;
+  const form = new Form(parameterFields(inOrder(store.project.stages)), trans);
+  if (!(await haveClusters(parts, store))) {
+    return;
+  }
+  const dialog = new SubmitDialog(
+    {
+      title: trans.__('Run %1 with parameters', store.slug),
+      body: <FormView form={form} />,
+      label: trans.__('Run'),
+      trans
+    },
+    () => submit(parts, store.slug, form)
+  );
+  await dialog.launch();
+}
+
+async function submit(parts: IStartParts, slug: string, form: Form): Promise<boolean> {
+  const { params, faults } = readFields(form.fields, parts.trans);
+  form.faults = faults;
+  form.problem = null;
+  form.busy = faults.size === 0;
+  form.changed.emit();
+  if (!form.busy) {
+    return false;
+  }
+  try {
+    tellStarted(parts, slug, await postRun(parts.himalia, slug, params));
+    return true;
+  } catch (error) {
+    form.problem = toProblem(error, parts.trans);
+    return false;
+  } finally {
+    form.busy = false;
+    form.changed.emit();
+  }
+}
+
+function FormView(props: { form: Form }): React.ReactElement {
+  const { form } = props;
+  const { trans } = form;
+  useSignal(form.changed);
+  const stages = [...new Set(form.fields.map(({ stage }) => stage))];
+  return (
+    <div className="jp-Himalia-entry" aria-busy={form.busy}>
+      <p className="jp-Himalia-muted">
+        {trans.__('For this run only. The values below are those of himalia.toml.')}
+      </p>
+      {stages.map(stage => (
+        <fieldset key={stage}>
+          <legend>{stage}</legend>
+          {form.fields
+            .filter(field => field.stage === stage)
+            .map(field => (
+              <Field key={fieldKey(field)} field={field} form={form} />
+            ))}
+        </fieldset>
+      ))}
+      {form.problem && <ProblemMessage problem={form.problem} trans={trans} />}
+    </div>
+  );
+}
+
+function Field(props: { field: IParameter; form: Form }): React.ReactElement {
+  const { field, form } = props;
+  const key = fieldKey(field);
+  const id = `jp-Himalia-param-${key}`;
+  const fault = form.faults.get(key);
+  const common = {
+    id,
+    'aria-invalid': fault !== undefined,
+    'aria-describedby': fault === undefined ? undefined : `${id}-fault`
+  };
+  return (
+    <div className="jp-Himalia-parameter">
+      <label htmlFor={id}>{field.name}</label>
+      {field.kind === 'boolean' ? (
+        <input
+          {...common}
+          type="checkbox"
+          checked={field.text === 'true'}
+          onChange={event => form.set(field, String(event.target.checked))}
+        />
+      ) : (
+        <input
+          {...common}
+          type="text"
+          className="jp-mod-styled"
+          inputMode={field.kind === 'integer' || field.kind === 'number' ? 'decimal' : undefined}
+          spellCheck={false}
+          value={field.text}
+          onChange={event => form.set(field, event.target.value)}
+        />
+      )}
+      {fault !== undefined && (
+        <p className="jp-Himalia-fault" id={`${id}-fault`} role="alert">
+          {fault}
+        </p>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,89 @@
+import type { Run, Stage, StageRun } from '../api/types';
+import { hasEnded } from '../components/states';
+
+/** A stage of the manifest with what is known of its runs. */
+export interface IStageRow {
+  stage: Stage;
+  /** In the newest run; null when there is none, or the stage is newer than that run. */
+  now: StageRun | null;
+  /** Seconds that the stage took when it last succeeded. */
+  lastSeconds: number | null;
+  /** The newest run that kept an executed notebook. */
+  executedIn: string | null;
+  /** The newest run of all; it has the log of `now`. */
+  run: string | null;
+}
+
+/** The pipeline's stages in their order, with state and last duration. Runs: newest first. */
+export function stageRows(stages: readonly Stage[], runs: readonly Run[]): IStageRow[] {
+  return inOrder(stages).map(stage => {
+    const records = runs.flatMap(run =>
+      run.stages.filter(({ name }) => name === stage.name).map(record => ({ run, record }))
+    );
+    const newest = records[0]?.run === runs[0] ? records[0] : undefined;
+    const good = records.find(({ record }) => record.status === 'succeeded');
+    const executed = records.find(({ record }) => record.notebook);
+    return {
+      stage,
+      now: newest?.record ?? null,
+      lastSeconds: good ? seconds(good.record) : null,
+      executedIn: executed?.run.id ?? null,
+      run: newest?.run.id ?? null
+    };
+  });
+}
+
+/** Stages with each one after those that it waits for; otherwise as the manifest has them. */
+export function inOrder(stages: readonly Stage[]): Stage[] {
+  const placed: Stage[] = [];
+  let left = [...stages];
+  while (left.length > 0) {
+    const names = new Set(left.map(({ name }) => name));
+    const next = left.find(({ waits_for: before }) => !before.some(name => names.has(name)));
+    const chosen = next ?? left[0]; // a circle is told by the manifest's problem
+    placed.push(chosen);
+    left = left.filter(stage => stage !== chosen);
+  }
+  return placed;
+}
+
+/** How long something took; null while it has not ended. */
+export function seconds(timed: {
+  started_at: number | null;
+  ended_at: number | null;
+}): number | null {
+  return timed.started_at === null || timed.ended_at === null
+    ? null
+    : timed.ended_at - timed.started_at;
+}
+
+/** The newest run that has not ended. Runs: newest first. */
+export function activeRun(runs: readonly Run[] | null): Run | null {
+  return runs?.find(run => !hasEnded(run.status)) ?? null;
+}
+
+/** Clusters that stages name and that are not there. */
+export function missingClusters(
+  stages: readonly Stage[],
+  clusters: readonly { name: string; state: string }[]
+): string[] {
+  const there = new Set(
+    clusters.filter(({ state }) => state !== 'closing').map(({ name }) => name)
+  );
+  const wanted = stages.map(({ cluster }) => cluster).filter(name => name !== null);
+  return [...new Set(wanted)].filter(name => !there.has(name));
+}
+
+/** An error as one sentence for the row, and the rest to unfold. */
+export function splitError(error: string): { summary: string; rest: string } {
+  const text = error.trim();
+  const end = text.indexOf('\n');
+  return end < 0
+    ? { summary: text, rest: '' }
+    : { summary: text.slice(0, end).trim(), rest: text.slice(end + 1).trim() };
+}
+
+/** Whether a stage ended badly of its own accord. */
+export function wentWrong(status: string): boolean {
+  return hasEnded(status) && !['succeeded', 'cancelled', 'upstream_failed'].includes(status);
+}

@@ -1,0 +1,164 @@
+import { Dialog, Notification, showDialog } from '@jupyterlab/apputils';
+import { CommandRegistry } from '@lumino/commands';
+import { TranslationBundle } from '@jupyterlab/translation';
+
+import { at } from '../api/request';
+import type { Run } from '../api/types';
+import { CommandIDs } from '../commands';
+import { shortId } from '../components/format';
+import { notifyProblem } from '../components/notify';
+import type { IHimalia, IProjectStore } from '../tokens';
+import type { Parameters } from './parameters';
+import { missingClusters } from './rows';
+
+/** What starting a run stands on. */
+export interface IStartParts {
+  himalia: IHimalia;
+  commands: CommandRegistry;
+  trans: TranslationBundle;
+}
+
+/** Run the open project's pipeline; a cluster that it needs and that is not there is offered to be started first. */
+export async function runPipeline(parts: IStartParts): Promise<Run | null> {
+  const { himalia, trans } = parts;
+  const { store } = himalia;
+  if (!store || !(await haveClusters(parts, store))) {
+    return null;
+  }
+  const id = Notification.emit(trans.__('Starting a run of %1…', store.slug), 'in-progress', {
+    autoClose: false
+  });
+  try {
+    const run = await postRun(himalia, store.slug, {});
+    tellStarted(parts, store.slug, run, id);
+    return run;
+  } catch (error) {
+    Notification.dismiss(id);
+    notifyProblem(trans.__('The pipeline could not be run.'), error, trans);
+    return null;
+  }
+}
+
+/** Have the service run the pipeline. */
+export function postRun(himalia: IHimalia, slug: string, params: Parameters): Promise<Run> {
+  return himalia.request<Run>('POST', at('projects', slug, 'runs'), { params });
+}
+
+/** Say that a run has begun, with the way to it. */
+export function tellStarted(parts: IStartParts, slug: string, run: Run, id?: string): void {
+  const { commands, trans } = parts;
+  const options: Notification.IOptions<null> = {
+    autoClose: 4000,
+    actions: [
+      {
+        label: trans.__('Show'),
+        callback: () => void commands.execute(CommandIDs.openRun, { run: run.id, slug })
+      }
+    ]
+  };
+  const message = trans.__('The run %1 of %2 has begun.', shortId(run.id), slug);
+  if (id) {
+    Notification.update({ id, message, type: 'success', ...options });
+  } else {
+    Notification.success(message, options);
+  }
+}
+
+/** Whether all clusters that stages name are there, or were started now. */
+export async function haveClusters(parts: IStartParts, store: IProjectStore): Promise<boolean> {
+  const missing = missingClusters(store.project.stages, store.clusters.items ?? []);
+  if (missing.length === 0) {
+    return true;
+  }
+  const { trans } = parts;
+  const names = missing.map(name => `'${name}'`).join(', ');
+  const stages = store.project.stages.filter(({ cluster }) => cluster && missing.includes(cluster));
+  const answer = await showDialog({
+    title: trans._n('Start the cluster and run?', 'Start the clusters and run?', missing.length),
+    body: trans._n(
+      'The stage %2 runs on the cluster %3, which is not there.',
+      'The stages %2 run on the clusters %3, which are not there.',
+      stages.length,
+      stages.map(({ name }) => name).join(', '),
+      names
+    ),
+    buttons: [
+      Dialog.cancelButton(),
+      Dialog.okButton({
+        label: trans._n('Start the cluster %2 and run', 'Start the clusters and run', missing.length, names)
+      })
+    ]
+  });
+  if (!answer.button.accept) {
+    return false;
+  }
+  for (const name of missing) {
+    if (!(await startCluster(parts, store, name))) {
+      return false;
+    }
+  }
+  return true;
+}
+
+/** Start a cluster and wait until it runs; tells how it goes. */
+async function startCluster(
+  parts: IStartParts,
+  store: IProjectStore,
+  name: string
+): Promise<boolean> {
+  const { commands, trans } = parts;
+  const id = Notification.emit(trans.__('The cluster %1 is starting…', name), 'in-progress', {
+    autoClose: false
+  });
+  try {
+    await commands.execute(CommandIDs.startCluster, { name });
+    const fault = await untilRuns(store, name, trans);
+    if (fault !== null) {
+      const message = trans.__('The cluster %1 did not start, so nothing was run. %2', name, fault);
+      Notification.update({ id, message, type: 'error', autoClose: false });
+    }
+    return fault === null;
+  } finally {
+    if (store.clusters.items?.some(other => other.name === name && other.state === 'running')) {
+      Notification.dismiss(id);
+    }
+  }
+}
+
+/** Milliseconds until a cluster that was asked for has to appear in the list. */
+const APPEARS = 10_000;
+
+/** Wait for the store to show the cluster running; the reason when it will not. */
+function untilRuns(
+  store: IProjectStore,
+  name: string,
+  trans: TranslationBundle
+): Promise<string | null> {
+  return new Promise(resolve => {
+    let seen = false;
+    const done = (fault: string | null) => {
+      store.changed.disconnect(look);
+      window.clearTimeout(timer);
+      resolve(fault);
+    };
+    const look = () => {
+      const cluster = store.clusters.items?.find(other => other.name === name);
+      if (cluster?.state === 'running') {
+        done(null);
+      } else if (cluster?.state === 'failed') {
+        done(cluster.error ?? trans.__('It failed.'));
+      } else if (cluster) {
+        seen = true;
+      } else if (seen) {
+        done(trans.__('It was stopped.'));
+      }
+    };
+    const timer = window.setTimeout(() => {
+      if (!seen) {
+        done(trans.__('The message beside this one says why.'));
+      }
+    }, APPEARS);
+    store.changed.connect(look);
+    look();
+  });
+}

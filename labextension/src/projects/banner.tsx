@@ -1,0 +1,111 @@
+import { CommandRegistry } from '@lumino/commands';
+import { TranslationBundle } from '@jupyterlab/translation';
+import * as React from 'react';
+
+import { CommandIDs } from '../commands';
+import { ActionButton, ProblemMessage, StateDot } from '../components';
+import { connectionHelp } from '../service/words';
+import type { IHimalia, IProjectStore } from '../tokens';
+
+interface IBannerProps {
+  himalia: IHimalia;
+  store: IProjectStore | null;
+  commands: CommandRegistry;
+  trans: TranslationBundle;
+}
+
+/** What stands between the user and the service or the project, with the way out. */
+export function Banner(props: IBannerProps): React.ReactElement | null {
+  const { himalia, store, commands, trans } = props;
+  const parts = [
+    connectionPart(himalia, trans),
+    himalia.deleted === null ? null : (
+      <ProblemMessage
+        key="deleted"
+        trans={trans}
+        problem={{
+          message: trans.__('The project %1 has been deleted.', himalia.deleted),
+          hint: trans.__('Files that are open here stay open. Choose another project below.'),
+          status: 404
+        }}
+      />
+    ),
+    store?.project.problem ? (
+      <ProblemMessage
+        key="manifest"
+        trans={trans}
+        problem={{
+          message: trans.__('himalia.toml cannot be read.'),
+          hint: store.project.problem,
+          status: 422
+        }}
+        action={{
+          label: trans.__('Open himalia.toml'),
+          onClick: () => void commands.execute(CommandIDs.openManifest)
+        }}
+      />
+    ) : null
+  ].filter(Boolean);
+  return parts.length > 0 ? <div className="jp-Himalia-banner">{parts}</div> : null;
+}
+
+function connectionPart(himalia: IHimalia, trans: TranslationBundle): React.ReactElement | null {
+  const { connection, problem } = himalia;
+  const help = connectionHelp(connection, trans);
+  const told = problem ?? { message: help, hint: '', status: 0 };
+  switch (connection) {
+    case 'live':
+      return problem && <ProblemMessage key="problem" problem={problem} trans={trans} />;
+    case 'connecting':
+      return <Waiting key="connecting" text={trans.__('Connecting to Himalia…')} trans={trans} />;
+    case 'starting':
+      return (
+        <Waiting
+          key="starting"
+          text={trans.__('Himalia is starting. This takes some seconds, the first time longer.')}
+          trans={trans}
+        />
+      );
+    case 'stopped':
+      return (
+        <div className="jp-Himalia-bannerPart" key="stopped">
+          <h3>{trans.__('Himalia is stopped')}</h3>
+          <p>{problem?.message ?? help}</p>
+          {problem?.hint && <p>{problem.hint}</p>}
+          <ActionButton
+            primary
+            label={trans.__('Start Himalia')}
+            onClick={() => void himalia.start()}
+          />
+        </div>
+      );
+    case 'lost':
+      return (
+        <ProblemMessage
+          key="lost"
+          problem={{ ...told, hint: told.hint || help }}
+          trans={trans}
+          action={{ label: trans.__('Try again now'), onClick: () => void himalia.start() }}
+        />
+      );
+    case 'newer':
+      return <ProblemMessage key="newer" problem={told} trans={trans} />;
+    case 'refused':
+      return (
+        <ProblemMessage
+          key="refused"
+          problem={{ ...told, hint: told.hint || help }}
+          trans={trans}
+          action={{ label: trans.__('Reload the page'), onClick: () => window.location.reload() }}
+        />
+      );
+  }
+}
+
+function Waiting(props: { text: string; trans: TranslationBundle }): React.ReactElement {
+  return (
+    <div className="jp-Himalia-waiting" role="status">
+      <StateDot state="starting" label={props.text} trans={props.trans} />
+    </div>
+  );
+}

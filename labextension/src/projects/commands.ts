@@ -1,0 +1,159 @@
+import { InputDialog, Notification } from '@jupyterlab/apputils';
+import { PathExt } from '@jupyterlab/coreutils';
+import { JupyterFrontEnd } from '@jupyterlab/application';
+import { addIcon, editIcon, folderIcon, launchIcon } from '@jupyterlab/ui-components';
+import { TranslationBundle } from '@jupyterlab/translation';
+
+import { toProblem } from '../api/problem';
+import type { Project } from '../api/types';
+import { CommandIDs } from '../commands';
+import { notifyProblem } from '../components/notify';
+import { himaliaIcon } from '../icons';
+import type { IHimalia, IProblem, ISidebar } from '../tokens';
+import { EXAMPLE } from './example';
+import type { IProjectDraft } from './projectDialog';
+import { orderProjects, recentProjects } from './recent';
+
+/** What the commands stand on. */
+export interface IProjectCommandParts {
+  app: JupyterFrontEnd;
+  himalia: IHimalia;
+  sidebar: ISidebar;
+  trans: TranslationBundle;
+}
+
+const noArgs = { args: { type: 'object', properties: {} } } as const;
+
+/** Register the commands of the `projects` block. */
+export function addProjectCommands(parts: IProjectCommandParts): void {
+  const { app, himalia, sidebar, trans } = parts;
+  app.commands.addCommand(CommandIDs.openExample, {
+    label: trans.__('Open the Example Project'),
+    caption: trans.__('Make a project from the example of flight delays, and open it'),
+    icon: launchIcon,
+    describedBy: noArgs,
+    execute: () => openExample(parts)
+  });
+  app.commands.addCommand(CommandIDs.newProject, {
+    label: trans.__('New Project…'),
+    caption: trans.__('Make a project from a template or a folder'),
+    icon: addIcon,
+    describedBy: noArgs,
+    execute: () => newProject(parts)
+  });
+  app.commands.addCommand(CommandIDs.openProject, {
+    label: trans.__('Open Project…'),
+    caption: trans.__('Go to the JupyterLab workspace of a project'),
+    icon: folderIcon,
+    describedBy: { args: { type: 'object', properties: { slug: { type: 'string' } } } },
+    execute: async args => {
+      const slug = typeof args.slug === 'string' ? args.slug : await askForProject(himalia, trans);
+      if (slug) {
+        await openProject(parts, slug);
+      }
+    }
+  });
+  app.commands.addCommand(CommandIDs.openManifest, {
+    label: trans.__('Open himalia.toml'),
+    caption: () =>
+      himalia.store
+        ? trans.__('The stages, parameters and clusters of the open project')
+        : trans.__('Open a project first'),
+    icon: editIcon,
+    describedBy: noArgs,
+    isEnabled: () => himalia.store !== null,
+    execute: () => openManifest(parts)
+  });
+  app.commands.addCommand(CommandIDs.showSidebar, {
+    label: trans.__('Show Himalia'),
+    caption: trans.__("Show Himalia's sidebar"),
+    icon: himaliaIcon,
+    describedBy: { args: { type: 'object', properties: { section: { type: 'string' } } } },
+    execute: args => sidebar.reveal(typeof args.section === 'string' ? args.section : undefined)
+  });
+  himalia.changed.connect(() => app.commands.notifyCommandChanged(CommandIDs.openManifest));
+}
+
+async function openProject(parts: IProjectCommandParts, slug: string): Promise<void> {
+  try {
+    await parts.himalia.open(slug);
+  } catch (error) {
+    const { trans } = parts;
+    notifyProblem(trans.__('The project %1 could not be opened.', slug), error, trans);
+  }
+}
+
+/** A list to choose from, for the palette and the menu. */
+async function askForProject(himalia: IHimalia, trans: TranslationBundle): Promise<string | null> {
+  const projects = orderProjects(himalia.projects ?? [], recentProjects(), '');
+  if (projects.length === 0) {
+    Notification.info(trans.__('There is no project yet. Make one: Himalia → New Project…'));
+    return null;
+  }
+  const { button, value } = await InputDialog.getItem({
+    title: trans.__('Open project'),
+    label: trans.__('Project'),
+    items: projects.map(({ slug }) => slug),
+    okLabel: trans.__('Open')
+  });
+  return button.accept ? value : null;
+}
+
+async function openExample(parts: IProjectCommandParts): Promise<void> {
+  const { himalia, trans } = parts;
+  if (himalia.projects?.some(({ slug }) => slug === EXAMPLE)) {
+    return openProject(parts, EXAMPLE);
+  }
+  const id = Notification.emit(trans.__('Making the example project…'), 'in-progress', {
+    autoClose: false
+  });
+  try {
+    await himalia.request<Project>('POST', 'projects', { name: EXAMPLE, template: EXAMPLE });
+  } catch (error) {
+    Notification.dismiss(id);
+    const problem = toProblem(error, trans);
+    const taken = problem.status === 409;
+    return taken
+      ? newProject(parts, { template: EXAMPLE, name: `${EXAMPLE}-2` }, problem)
+      : notifyProblem(trans.__('The example could not be made.'), error, trans);
+  }
+  Notification.dismiss(id);
+  await openProject(parts, EXAMPLE);
+}
+
+async function newProject(
+  parts: IProjectCommandParts,
+  wish: Partial<IProjectDraft> = {},
+  problem: IProblem | null = null
+): Promise<void> {
+  const { himalia, trans } = parts;
+  try {
+    const { makeProject } = await import('./projectDialog');
+    const project = await makeProject(himalia, trans, wish, problem);
+    if (project) {
+      await openProject(parts, project.slug);
+    }
+  } catch (error) {
+    notifyProblem(trans.__('No project can be made now.'), error, trans);
+  }
+}
+
+async function openManifest(parts: IProjectCommandParts): Promise<void> {
+  const { app, himalia, trans } = parts;
+  const store = himalia.store;
+  if (!store) {
+    return;
+  }
+  if (store.contentsPath === null) {
+    Notification.warning(
+      trans.__(
+        'The folder of this project, %1, lies outside of what this JupyterLab shows. Start JupyterLab there, or with --ServerApp.root_dir, to edit its files.',
+        store.project.path
+      ),
+      { autoClose: false }
+    );
+    return;
+  }
+  const path = PathExt.join(store.contentsPath, 'himalia.toml');
+  await app.commands.execute('docmanager:open', { path, factory: 'Editor' });
+}

@@ -1,0 +1,170 @@
+import { TranslationBundle } from '@jupyterlab/translation';
+import { caretDownIcon } from '@jupyterlab/ui-components';
+import * as React from 'react';
+
+import type { Project } from '../api/types';
+import { ActionButton } from '../components';
+import { orderProjects, recentProjects } from './recent';
+
+/** What the list to choose from needs. */
+export interface IProjectListProps {
+  projects: readonly Project[];
+  current: string | null;
+  trans: TranslationBundle;
+  onOpen: (slug: string) => void;
+}
+
+interface ISwitcherProps extends IProjectListProps {
+  onNew: () => void;
+  /** Absent when the example is there already. */
+  onExample?: () => void;
+}
+
+/** A button with the project's name; it opens the list of projects. */
+export function Switcher(props: ISwitcherProps): React.ReactElement {
+  const { current, trans, onNew, onExample } = props;
+  const [open, setOpen] = React.useState(false);
+  const button = React.useRef<HTMLButtonElement>(null);
+  const close = (act?: () => void) => {
+    setOpen(false);
+    button.current?.focus();
+    act?.();
+  };
+  const onBlur = (event: React.FocusEvent) => {
+    if (!event.currentTarget.contains(event.relatedTarget)) {
+      setOpen(false);
+    }
+  };
+  const onKeyDown = (event: React.KeyboardEvent) => {
+    if (open && event.key === 'Escape') {
+      event.stopPropagation();
+      close();
+    }
+  };
+  return (
+    <div className="jp-Himalia-switcher" onBlur={onBlur} onKeyDown={onKeyDown}>
+      <button
+        type="button"
+        ref={button}
+        className="jp-Himalia-switcherButton"
+        aria-haspopup="dialog"
+        aria-expanded={open}
+        onClick={() => setOpen(!open)}
+        title={trans.__('Switch to another project, or make one')}
+      >
+        <span className="jp-Himalia-switcherName">{current ?? trans.__('Choose a project')}</span>
+        <caretDownIcon.react tag="span" aria-hidden="true" />
+      </button>
+      {open && (
+        <div className="jp-Himalia-popover" role="dialog" aria-label={trans.__('Projects')}>
+          <ProjectList {...props} onOpen={slug => close(() => props.onOpen(slug))} />
+          <div className="jp-Himalia-popoverActions">
+            <ActionButton label={trans.__('New project…')} onClick={() => close(onNew)} />
+            {onExample && (
+              <ActionButton
+                label={trans.__('Open the example')}
+                onClick={() => close(onExample)}
+              />
+            )}
+          </div>
+        </div>
+      )}
+    </div>
+  );
+}
+
+/** Type to filter, arrows to move, Enter to open. Recent projects come first. */
+export function ProjectList(props: IProjectListProps): React.ReactElement {
+  const { projects, current, trans, onOpen } = props;
+  const [filter, setFilter] = React.useState('');
+  const [index, setIndex] = React.useState(0);
+  const [recent] = React.useState(recentProjects);
+  const input = React.useRef<HTMLInputElement>(null);
+  const id = React.useId();
+  React.useEffect(() => input.current?.focus(), []);
+  const shown = orderProjects(projects, recent, filter);
+  const active = Math.min(index, shown.length - 1);
+  const move = (to: number) => {
+    const next = (to + shown.length) % shown.length;
+    setIndex(next);
+    document.getElementById(`${id}-${next}`)?.scrollIntoView({ block: 'nearest' });
+  };
+  const onKeyDown = (event: React.KeyboardEvent) => {
+    const act = keyAct(event.key, active, shown.length);
+    if (shown.length === 0 || act === null) {
+      return;
+    }
+    event.preventDefault();
+    if (act === 'open') {
+      onOpen(shown[active].slug);
+    } else {
+      move(act);
+    }
+  };
+  return (
+    <>
+      <input
+        ref={input}
+        type="text"
+        className="jp-Himalia-filter"
+        role="combobox"
+        aria-label={trans.__('Filter projects')}
+        aria-expanded="true"
+        aria-controls={`${id}-list`}
+        aria-activedescendant={shown.length > 0 ? `${id}-${active}` : undefined}
+        placeholder={trans.__('Type to filter')}
+        value={filter}
+        onChange={event => {
+          setFilter(event.target.value);
+          setIndex(0);
+        }}
+        onKeyDown={onKeyDown}
+      />
+      <ul
+        id={`${id}-list`}
+        className="jp-Himalia-options"
+        role="listbox"
+        aria-label={trans.__('Projects')}
+      >
+        {shown.map((project, position) => (
+          <li
+            key={project.slug}
+            id={`${id}-${position}`}
+            role="option"
+            aria-selected={position === active}
+            className={`jp-Himalia-option${position === active ? ' jp-mod-active' : ''}`}
+            onMouseDown={event => event.preventDefault()}
+            onClick={() => onOpen(project.slug)}
+          >
+            <span className="jp-Himalia-optionName">{project.slug}</span>
+            <span className="jp-Himalia-muted">
+              {project.slug === current ? trans.__('open here') : project.description}
+            </span>
+          </li>
+        ))}
+      </ul>
+      {shown.length === 0 && (
+        <p className="jp-Himalia-muted" role="status">
+          {trans.__('No project matches.')}
+        </p>
+      )}
+    </>
+  );
+}
+
+function keyAct(key: string, active: number, length: number): number | 'open' | null {
+  switch (key) {
+    case 'ArrowDown':
+      return active + 1;
+    case 'ArrowUp':
+      return active - 1;
+    case 'Home':
+      return 0;
+    case 'End':
+      return length - 1;
+    case 'Enter':
+      return 'open';
+    default:
+      return null;
+  }
+}

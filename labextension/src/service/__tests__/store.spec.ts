@@ -1,0 +1,316 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+
+import type { Cluster, Deployment, Project, Run, StageRun } from '../../api/types';
+import { Himalia, IHimaliaParts } from '../himalia';
+import { putRun, putRuns, reduceClusters, reduceDeployments, reduceRuns, runState } from '../reduce';
+import { event, FakeParts, Later, settle } from './fakes';
+
+function stage(name: string, change: Partial<StageRun> = {}): StageRun {
+  return {
+    name,
+    status: 'pending',
+    reason: null,
+    params: {},
+    outputs: {},
+    cell: 0,
+    cells: 0,
+    label: null,
+    tracking_run: null,
+    notebook: false,
+    error: null,
+    hint: null,
+    started_at: null,
+    ended_at: null,
+    ...change
+  };
+}
+
+function run(id: string, change: Partial<Run> = {}): Run {
+  return {
+    id,
+    project: 'flights',
+    status: 'running',
+    reason: null,
+    snapshot: '',
+    created_by: 'ada',
+    created_at: 100,
+    started_at: 101,
+    ended_at: null,
+    stages: [stage('prepare'), stage('train')],
+    ...change
+  };
+}
+
+function project(slug: string, change: Partial<Project> = {}): Project {
+  return {
+    slug,
+    name: slug,
+    description: '',
+    path: `/home/ada/${slug}`,
+    kernelspec: '',
+    created_at: 50,
+    role: 'owner',
+    stages: [],
+    problem: null,
+    ...change
+  };
+}
+
+const cluster = { name: 'local', state: 'starting', workers: 0, wanted: 2 } as Cluster;
+
+describe('events about runs', () => {
+  it('move stages on', () => {
+    let runs: readonly Run[] = [run('r')];
+    runs = reduceRuns(runs, event(1, 'stage.started', 'r', { stage: 'prepare' }));
+    const progress = { stage: 'prepare', cell: 3, cells: 9, label: 'Join' };
+    runs = reduceRuns(runs, event(2, 'stage.progress', 'r', progress));
+    expect(runs[0].stages[0]).toMatchObject({ status: 'running', started_at: 1001, ...{ cell: 3 } });
+    const end = { stage: 'prepare', status: 'failed', error: 'no file', hint: 'make it' };
+    runs = reduceRuns(runs, event(3, 'stage.ended', 'r', end));
+    runs = reduceRuns(runs, event(4, 'run.ended', 'r', { status: 'failed', reason: null }));
+    expect(runs[0]).toMatchObject({ status: 'failed', ended_at: 1004 });
+    expect(runs[0].stages[0]).toMatchObject({ status: 'failed', error: 'no file', hint: 'make it' });
+  });
+
+  it('that are older than what is known change nothing', () => {
+    const ended = run('r', {
+      status: 'succeeded',
+      stages: [stage('prepare', { status: 'succeeded', cell: 9, cells: 9 })]
+    });
+    const runs = [ended];
+    expect(reduceRuns(runs, event(1, 'stage.started', 'r', { stage: 'prepare' }))).toBe(runs);
+    expect(reduceRuns(runs, event(2, 'run.started', 'r'))).toBe(runs);
+  });
+
+  it('never move cells back', () => {
+    const runs = [run('r', { stages: [stage('a', { status: 'running', cell: 5, cells: 9 })] })];
+    const [changed] = reduceRuns(runs, event(1, 'stage.progress', 'r', { stage: 'a', cell: 3, cells: 9 }));
+    expect(changed.stages[0].cell).toBe(5);
+  });
+
+  it('about unknown runs and stages change nothing', () => {
+    const runs = [run('r')];
+    expect(reduceRuns(runs, event(1, 'run.ended', 'x', { status: 'failed' }))).toBe(runs);
+    expect(reduceRuns(runs, event(1, 'stage.started', 'r', { stage: 'x' }))).toBe(runs);
+  });
+
+  it('tell of a cancelling until the end', () => {
+    let runs = reduceRuns([run('r')], event(1, 'run.cancelling', 'r', { by: 'ada' }));
+    expect(runState(runs[0])).toBe('cancelling');
+    runs = putRun(runs, run('r'));
+    expect(runState(runs[0])).toBe('cancelling');
+    runs = reduceRuns(runs, event(2, 'run.ended', 'r', { status: 'cancelled', reason: null }));
+    expect(runState(runs[0])).toBe('cancelled');
+  });
+});
+
+describe('answers about runs', () => {
+  it('that were made before an event do not undo it', () => {
+    const known = run('r', {
+      stages: [stage('a', { status: 'succeeded' }), stage('b', { status: 'running', cell: 4, cells: 5 })]
+    });
+    const old = run('r', {
+      stages: [stage('a', { status: 'running' }), stage('b', { status: 'running', cell: 2, cells: 5 })]
+    });
+    const [merged] = putRun([known], old);
+    expect(merged.stages.map(({ status, cell }) => [status, cell])).toEqual([
+      ['succeeded', 0],
+      ['running', 4]
+    ]);
+    expect(putRuns([run('r', { status: 'failed' })], [run('r')])[0].status).toBe('failed');
+  });
+
+  it('keep the newest twenty, newest first', () => {
+    const many = Array.from({ length: 20 }, (_, at) => run(`r${at}`, { created_at: 100 - at }));
+    const runs = putRun(many, run('new', { created_at: 200 }));
+    expect([runs.length, runs[0].id, runs[19].id]).toEqual([20, 'new', 'r18']);
+  });
+
+  it('do not lose a run that was made while they were under way', () => {
+    const runs = putRuns([run('new', { created_at: 200 })], [run('old')]);
+    expect(runs.map(({ id }) => id)).toEqual(['new', 'old']);
+  });
+});
+
+describe('events about clusters and deployments', () => {
+  it('change the one that they name', () => {
+    const other = { ...cluster, name: 'other' };
+    const data = { state: 'running', workers: 2, wanted: 2, error: null };
+    const clusters = reduceClusters([cluster, other], event(1, 'cluster.state', 'local', data));
+    expect(clusters.map(({ state, workers }) => [state, workers])).toEqual([
+      ['running', 2],
+      ['starting', 0]
+    ]);
+    expect(reduceClusters(clusters, event(2, 'cluster.scaled', 'local', { workers: 5 }))[0].wanted).toBe(5);
+  });
+
+  it('take away what is gone', () => {
+    expect(reduceClusters([cluster], event(1, 'cluster.state', 'local', { state: 'stopped' }))).toEqual([]);
+    const known = [{ name: 'api', state: 'ready' } as Deployment];
+    expect(reduceDeployments(known, event(1, 'deployment.state', 'api', { state: 'deleted' }))).toEqual([]);
+    const failed = { state: 'failed', error: 'no memory' };
+    expect(reduceDeployments(known, event(2, 'deployment.state', 'api', failed))[0]).toMatchObject(failed);
+  });
+});
+
+/** Himalia with a service made of a table of answers. */
+class Parts extends FakeParts implements IHimaliaParts {
+  asked: string[] = [];
+  answers: Record<string, () => unknown> = {
+    projects: () => ({ items: this.projects }),
+    'projects/flights': () => this.projects[0],
+    'projects/flights/runs?limit=20': () => ({ items: [run('r')] }),
+    'projects/flights/runs/r': () => run('r'),
+    'projects/flights/clusters': () => ({ items: [cluster] }),
+    'projects/flights/models': () => ({ items: [] }),
+    'projects/flights/deployments': () => ({ items: [] }),
+    'projects/flights/tracking': () => ({ state: 'running' })
+  };
+  projects = [project('flights')];
+  leaves = false;
+
+  async request<T>(_method: string, path: string): Promise<T> {
+    this.asked.push(path);
+    const answer = this.answers[path];
+    if (!answer) {
+      throw Object.assign(new Error(`no ${path}`), { status: 404 });
+    }
+    return (await answer()) as T;
+  }
+
+  pageUrl(path: string): string {
+    return path;
+  }
+
+  choose(projects: readonly Project[]): Promise<string | null> {
+    return Promise.resolve(projects.find(({ slug }) => slug === 'flights')?.slug ?? null);
+  }
+
+  leaveFor(): Promise<boolean> {
+    return Promise.resolve(this.leaves);
+  }
+}
+
+describe('the open project', () => {
+  let parts: Parts;
+  let himalia: Himalia;
+
+  beforeEach(async () => {
+    parts = new Parts();
+    himalia = new Himalia(parts);
+    await himalia.machine.begin();
+    parts.socket.welcome();
+    await parts.clock.pass(1000);
+    parts.asked = [];
+  });
+
+  it('is read whole, each part once', async () => {
+    const fresh = new Parts();
+    const page = new Himalia(fresh);
+    await page.machine.begin();
+    fresh.socket.welcome();
+    await fresh.clock.pass(1000);
+    expect(fresh.asked.sort()).toEqual(
+      Object.keys(fresh.answers)
+        .filter(path => !path.endsWith('/r'))
+        .sort()
+    );
+    const { store } = page;
+    expect(store?.runs.items?.length).toBe(1);
+    expect([store?.tracking, store?.contentsPath]).toEqual(['running', 'flights']);
+  });
+
+  it('asks only for what an event touches, and once for many', async () => {
+    for (let seq = 1; seq <= 5; seq += 1) {
+      parts.socket.say(event(seq, 'cluster.state', 'local', { state: 'running', workers: seq }));
+    }
+    expect(himalia.store?.clusters.items?.[0].workers).toBe(5);
+    await parts.clock.pass(1000);
+    expect(parts.asked).toEqual(['projects/flights/clusters']);
+  });
+
+  it('asks nothing for progress, and shows it', async () => {
+    const data = { stage: 'train', cell: 2, cells: 4, label: 'Fit' };
+    parts.socket.say(event(1, 'stage.progress', 'r', data));
+    await parts.clock.pass(1000);
+    expect(parts.asked).toEqual([]);
+    expect(himalia.store?.runs.items?.[0].stages[1]).toMatchObject({ cell: 2, label: 'Fit' });
+  });
+
+  it('reads models when a stage has succeeded, for they may be new', async () => {
+    parts.socket.say(event(1, 'stage.ended', 'r', { stage: 'train', status: 'succeeded' }));
+    await parts.clock.pass(1000);
+    expect(parts.asked).toContain('projects/flights/models');
+  });
+
+  it('does not hear events of other projects', async () => {
+    parts.socket.say(event(1, 'cluster.state', 'local', { state: 'stopped' }, 'other'));
+    await parts.clock.pass(1000);
+    expect([parts.asked, himalia.store?.clusters.items?.length]).toEqual([[], 1]);
+  });
+
+  it('is not overwritten by an answer that is older than the last question', async () => {
+    const slow = new Later<unknown>();
+    parts.answers['projects/flights/models'] = () => slow.promise;
+    parts.socket.say(event(1, 'model.alias', 'm'));
+    await parts.clock.pass(100);
+    parts.socket.say(event(2, 'model.alias', 'm'));
+    await parts.clock.pass(100);
+    expect(parts.asked).toHaveLength(1);
+    parts.answers['projects/flights/models'] = () => ({ items: [{ name: 'm', versions: [] }] });
+    slow.resolve({ items: [] });
+    await settle();
+    expect(parts.asked).toHaveLength(2);
+    expect(himalia.store?.models.items).toHaveLength(1);
+  });
+
+  it('keeps what it knows when a question fails, and tells why', async () => {
+    parts.answers['projects/flights/clusters'] = () => Promise.reject(new Error('broken'));
+    parts.socket.say(event(1, 'cluster.scaled', 'local', { workers: 3 }));
+    await parts.clock.pass(1000);
+    const slice = himalia.store?.clusters;
+    expect([slice?.items?.length, slice?.problem?.message]).toEqual([1, 'broken']);
+  });
+
+  it('is read again when events were missed', async () => {
+    parts.socket.say({ reset: true });
+    await parts.clock.pass(1000);
+    expect(parts.asked).toContain('projects/flights/runs?limit=20');
+    expect(parts.asked).toContain('projects');
+  });
+
+  it('is gone when it is deleted, and says so', async () => {
+    parts.projects = [];
+    parts.socket.say(event(1, 'project.deleted', 'flights'));
+    await parts.clock.pass(1000);
+    expect([himalia.store, himalia.deleted, himalia.projects]).toEqual([null, 'flights', []]);
+  });
+
+  it('is open again when it is made again', async () => {
+    parts.projects = [];
+    parts.socket.say(event(1, 'project.deleted', 'flights'));
+    await parts.clock.pass(1000);
+    parts.projects = [project('flights', { created_at: 99 })];
+    parts.socket.say(event(2, 'project.created', 'flights'));
+    await parts.clock.pass(1000);
+    expect([himalia.store?.slug, himalia.deleted]).toEqual(['flights', null]);
+  });
+
+  it('reads its manifest again when the file is saved', async () => {
+    himalia.saved('flights/other.toml');
+    himalia.saved('flights/himalia.toml');
+    parts.projects = [project('flights', { problem: 'line 3' })];
+    await parts.clock.pass(1000);
+    expect(parts.asked).toEqual(['projects/flights']);
+    expect(himalia.store?.project.problem).toBe('line 3');
+  });
+
+  it('stays when another one is opened, because that is another page', async () => {
+    parts.leaves = true;
+    parts.projects = [project('flights'), project('other')];
+    void himalia.refresh();
+    await parts.clock.pass(1000);
+    await himalia.open('other');
+    expect(himalia.store?.slug).toBe('flights');
+  });
+});

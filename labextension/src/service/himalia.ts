@@ -1,0 +1,193 @@
+import { ISignal, Signal } from '@lumino/signaling';
+
+import { at } from '../api/request';
+import type { Project } from '../api/types';
+import type { Connection, IHimalia, IProblem } from '../tokens';
+import {
+  ConnectionMachine,
+  IConnectionParts,
+  IServiceEvent,
+  IServiceFacts
+} from './connection';
+import { below } from './place';
+import { ProjectStore } from './projectStore';
+import { Refetcher } from './refetcher';
+
+/** What the page's state stands on; tests put their own in its place. */
+export interface IHimaliaParts extends IConnectionParts {
+  request<T>(method: string, path: string, body?: unknown): Promise<T>;
+  pageUrl(path: string): string;
+  /** The project that this page should show, among these; null for none. */
+  choose(projects: readonly Project[]): Promise<string | null>;
+  /** Bring the page to a project's workspace; false when the project can be shown on this page. */
+  leaveFor(project: Project, contentsPath: string | null): Promise<boolean>;
+}
+
+/** The state of Himalia on this page. */
+export class Himalia implements IHimalia {
+  /** The connection for events. */
+  readonly machine: ConnectionMachine;
+
+  constructor(private readonly _parts: IHimaliaParts) {
+    this._refetcher = new Refetcher(_parts.clock);
+    this.machine = new ConnectionMachine(_parts, {
+      changed: () => this._changed.emit(),
+      event: event => this._take(event),
+      stale: () => void this.refresh()
+    });
+  }
+
+  get connection(): Connection {
+    return this.machine.state;
+  }
+
+  get versions(): { extension: string; service: string | null } | null {
+    const { facts } = this.machine;
+    return facts && { extension: facts.extension, service: facts.version };
+  }
+
+  /** What the extension told last; null before its first answer. */
+  get facts(): IServiceFacts | null {
+    return this.machine.facts;
+  }
+
+  get problem(): IProblem | null {
+    return this.machine.problem ?? this._problem;
+  }
+
+  get projects(): readonly Project[] | null {
+    return this._projects;
+  }
+
+  get store(): ProjectStore | null {
+    return this._store;
+  }
+
+  get deleted(): string | null {
+    return this._deleted;
+  }
+
+  get changed(): ISignal<IHimalia, void> {
+    return this._changed;
+  }
+
+  start(): Promise<void> {
+    return this.machine.start();
+  }
+
+  async open(slug: string): Promise<void> {
+    const project =
+      this._projects?.find(known => known.slug === slug) ??
+      (await this.request<Project>('GET', at('projects', slug)));
+    if (!(await this._parts.leaveFor(project, this._contentsPath(project)))) {
+      this._show(project);
+    }
+  }
+
+  request<T>(
+    method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE',
+    path: string,
+    body?: unknown
+  ): Promise<T> {
+    return this._parts.request<T>(method, path, body);
+  }
+
+  pageUrl(path: string): string {
+    return this._parts.pageUrl(path);
+  }
+
+  /** Read projects and the open project again. */
+  async refresh(): Promise<void> {
+    await Promise.all([this._refreshProjects(0), this._store?.refresh()]);
+  }
+
+  /** A file was saved: perhaps the open project's manifest. */
+  saved(path: string): void {
+    const folder = this._store?.contentsPath;
+    if (folder !== null && path === (folder ? `${folder}/himalia.toml` : 'himalia.toml')) {
+      void this._store?.refreshProject();
+    }
+  }
+
+  private _take(event: IServiceEvent): void {
+    if (event.topic.startsWith('project.')) {
+      if (event.topic === 'project.deleted' && event.subject === this._store?.slug) {
+        this._lose();
+      }
+      void this._refreshProjects();
+    } else if (event.project === null || event.project === this._store?.slug) {
+      this._store?.apply(event);
+    }
+  }
+
+  private _refreshProjects(wait?: number): Promise<void> {
+    return this._refetcher.request('projects', () => this._readProjects(), wait);
+  }
+
+  private async _readProjects(): Promise<void> {
+    try {
+      const answer = await this.request<{ items: Project[] }>('GET', 'projects');
+      this._projects = [...answer.items].sort((a, b) => b.created_at - a.created_at);
+      this._problem = null;
+    } catch (error) {
+      this._problem = this._parts.explain(error);
+      this._changed.emit();
+      return;
+    }
+    await this._settle(this._projects);
+    this._changed.emit();
+  }
+
+  /** The projects are known: show the page's own, take leave of one that is gone. */
+  private async _settle(projects: readonly Project[]): Promise<void> {
+    if (this._store) {
+      const { slug, project } = this._store;
+      const now = projects.find(other => other.slug === slug);
+      if (!now) {
+        this._lose();
+      } else if (now.created_at !== project.created_at) {
+        this._show(now); // deleted, and made anew under its name
+      }
+      return;
+    }
+    const slug = await this._parts.choose(projects);
+    const project = projects.find(other => other.slug === slug);
+    if (project) {
+      this._show(project);
+    }
+  }
+
+  private _show(project: Project): void {
+    this._store?.dispose();
+    const store: ProjectStore = new ProjectStore(project, {
+      ask: path => this.request('GET', path),
+      explain: error => this._parts.explain(error),
+      contentsPath: shown => this._contentsPath(shown),
+      gone: () => this._store === store && this._lose(),
+      clock: this._parts.clock
+    });
+    this._store = store;
+    this._deleted = null;
+    this._changed.emit();
+    void store.refresh();
+  }
+
+  private _lose(): void {
+    this._deleted = this._store?.slug ?? null;
+    this._store?.dispose();
+    this._store = null;
+    this._changed.emit();
+    void this._refreshProjects();
+  }
+
+  private _contentsPath(project: Project): string | null {
+    return this.facts?.root ? below(this.facts.root, project.path) : null;
+  }
+
+  private readonly _changed = new Signal<this, void>(this);
+  private _deleted: string | null = null;
+  private _problem: IProblem | null = null;
+  private _projects: readonly Project[] | null = null;
+  private readonly _refetcher: Refetcher;
+  private _store: ProjectStore | null = null;
+}

@@ -1,0 +1,43 @@
+import { PageConfig } from '@jupyterlab/coreutils';
+
+/** Names of JupyterLab workspaces that are never a project's. */
+const NO_PROJECT = ['', 'default'];
+
+/** The name of this page's JupyterLab workspace; empty when it is none that could be a project's. */
+export function workspaceName(): string {
+  const name = PageConfig.getOption('workspace');
+  return NO_PROJECT.includes(name) ? '' : name;
+}
+
+/** The project that the page's address asks for (`?himalia-project=…`). */
+export function askedFor(search: string): string {
+  return new URLSearchParams(search).get('himalia-project') ?? '';
+}
+
+/** The address of a project's workspace, with its folder in the file browser. */
+export function projectUrl(slug: string, contentsPath: string | null): string {
+  return PageConfig.getUrl({
+    mode: 'multiple-document',
+    workspace: slug,
+    treePath: contentsPath ?? ''
+  });
+}
+
+/**
+ * A folder as the file browser names it.
+ *
+ * @param root - the absolute path that the file browser shows as its root
+ * @returns null when it lies elsewhere
+ */
+export function below(root: string, path: string): string | null {
+  const base = trimmed(root);
+  const folder = trimmed(path);
+  if (folder === base) {
+    return '';
+  }
+  return folder.startsWith(`${base}/`) ? folder.slice(base.length + 1) : null;
+}
+
+function trimmed(path: string): string {
+  return path.replace(/\\/g, '/').replace(/\/+$/, '');
+}

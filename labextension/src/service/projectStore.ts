@@ -1,0 +1,243 @@
+import { ISignal, Signal } from '@lumino/signaling';
+
+import { at } from '../api/request';
+import type { Cluster, Deployment, Model, Project, Run } from '../api/types';
+import type { IProblem, IProjectStore, ISlice } from '../tokens';
+import type { IServiceEvent } from './connection';
+import { IClock } from './clock';
+import {
+  putRun,
+  putRuns,
+  reduceClusters,
+  reduceDeployments,
+  reduceRuns,
+  RUNS_KEPT
+} from './reduce';
+import { Refetcher } from './refetcher';
+
+/** What the store stands on. */
+export interface IStoreParts {
+  ask<T>(path: string): Promise<T>;
+  explain(error: unknown): IProblem;
+  /** The folder as the file browser names it. */
+  contentsPath(project: Project): string | null;
+  /** The project does not exist any more. */
+  gone(): void;
+  clock: IClock;
+}
+
+interface ISlices {
+  runs: ISlice<Run>;
+  clusters: ISlice<Cluster>;
+  models: ISlice<Model>;
+  deployments: ISlice<Deployment>;
+}
+
+const NOTHING = { items: null, problem: null };
+
+/** The open project: read once, then kept up to date by events. */
+export class ProjectStore implements IProjectStore {
+  constructor(
+    private _project: Project,
+    private readonly _parts: IStoreParts
+  ) {
+    this._refetcher = new Refetcher(_parts.clock);
+  }
+
+  get slug(): string {
+    return this._project.slug;
+  }
+
+  get project(): Project {
+    return this._project;
+  }
+
+  get runs(): ISlice<Run> {
+    return this._slices.runs;
+  }
+
+  get clusters(): ISlice<Cluster> {
+    return this._slices.clusters;
+  }
+
+  get models(): ISlice<Model> {
+    return this._slices.models;
+  }
+
+  get deployments(): ISlice<Deployment> {
+    return this._slices.deployments;
+  }
+
+  get tracking(): 'starting' | 'running' {
+    return this._tracking;
+  }
+
+  get contentsPath(): string | null {
+    return this._parts.contentsPath(this._project);
+  }
+
+  get changed(): ISignal<IProjectStore, void> {
+    return this._changed;
+  }
+
+  async refresh(): Promise<void> {
+    await Promise.all([
+      this.refreshProject(),
+      this._refreshRuns(),
+      this._refreshList('clusters', 0),
+      this._refreshList('models', 0),
+      this._refreshList('deployments', 0),
+      this._refreshTracking()
+    ]);
+  }
+
+  /** Read the manifest's part again: a file can change without an event. */
+  refreshProject(): Promise<void> {
+    return this._refetch('project', this._path(), (project: Project) => this._putProject(project));
+  }
+
+  /** Take in what the service tells. */
+  apply(event: IServiceEvent): void {
+    const [kind] = event.topic.split('.');
+    if (kind === 'run' || kind === 'stage') {
+      this._applyToRuns(event);
+    } else if (kind === 'cluster') {
+      this._change('clusters', items => reduceClusters(items, event));
+      void this._refreshList('clusters');
+    } else if (kind === 'deployment' && event.topic !== 'deployment.token') {
+      this._change('deployments', items => reduceDeployments(items, event));
+      void this._refreshList('deployments');
+    } else if (kind === 'model') {
+      void this._refreshList('models');
+    } else if (event.topic === 'tracking.state') {
+      this._applyTracking(event.data.state === 'running' ? 'running' : 'starting');
+      void this._refreshList('models'); // they come from MLflow
+    }
+  }
+
+  dispose(): void {
+    this._disposed = true;
+    Signal.clearData(this);
+  }
+
+  private _applyToRuns(event: IServiceEvent): void {
+    this._change('runs', items => reduceRuns(items, event));
+    const quiet = ['stage.progress', 'stage.waiting', 'run.cancelling', 'run.started'];
+    if (event.subject && !quiet.includes(event.topic)) {
+      void this._refreshRun(event.subject);
+    }
+    if (event.topic === 'run.created') {
+      void this.refreshProject();
+    }
+    if (event.topic === 'stage.ended' && event.data.status === 'succeeded') {
+      void this._refreshList('models');
+    }
+  }
+
+  private _applyTracking(state: 'starting' | 'running'): void {
+    if (state !== this._tracking) {
+      this._tracking = state;
+      this._changed.emit();
+    }
+  }
+
+  private _putProject(project: Project): void {
+    if (JSON.stringify(project) !== JSON.stringify(this._project)) {
+      this._project = project;
+      this._changed.emit();
+    }
+  }
+
+  private _refreshRun(id: string): Promise<void> {
+    return this._refetch(`run ${id}`, this._path('runs', id), (run: Run) =>
+      this._change('runs', items => putRun(items, run))
+    );
+  }
+
+  private _refreshRuns(): Promise<void> {
+    const path = `${this._path('runs')}?limit=${RUNS_KEPT}`;
+    return this._refetch('runs', path, (answer: { items: Run[] }) =>
+      this._put('runs', putRuns(this.runs.items ?? [], answer.items))
+    );
+  }
+
+  private _refreshList(name: Exclude<keyof ISlices, 'runs'>, wait?: number): Promise<void> {
+    const put = (answer: { items: never[] }) => this._put(name, answer.items);
+    return this._refetch(name, this._path(name), put, wait);
+  }
+
+  private _refreshTracking(): Promise<void> {
+    const path = this._path('tracking');
+    return this._refetch('tracking', path, (answer: { state: 'starting' | 'running' }) =>
+      this._applyTracking(answer.state)
+    );
+  }
+
+  /** Ask for a part; what events told while the question was under way is asked for again. */
+  private _refetch<T>(
+    key: string,
+    path: string,
+    put: (answer: T) => void,
+    wait?: number
+  ): Promise<void> {
+    const ask = async () => {
+      try {
+        const answer = await this._parts.ask<T>(path);
+        if (!this._disposed) {
+          put(answer);
+        }
+      } catch (error) {
+        if (!this._disposed) {
+          this._failed(key, error);
+        }
+      }
+    };
+    return this._refetcher.request(key, ask, wait);
+  }
+
+  private _failed(key: string, error: unknown): void {
+    const problem = this._parts.explain(error);
+    if (key === 'project' && problem.status === 404) {
+      this._parts.gone();
+    } else if (isSlice(key)) {
+      this._slices = { ...this._slices, [key]: { items: this._slices[key].items, problem } };
+      this._changed.emit();
+    }
+  }
+
+  private _put<N extends keyof ISlices>(name: N, items: ISlices[N]['items']): void {
+    this._slices = { ...this._slices, [name]: { items, problem: null } };
+    this._changed.emit();
+  }
+
+  /** Change what is known; before the first answer there is nothing to change. */
+  private _change<N extends keyof ISlices>(
+    name: N,
+    change: (items: NonNullable<ISlices[N]['items']>) => ISlices[N]['items']
+  ): void {
+    const { items } = this._slices[name];
+    const changed = items && change(items);
+    if (changed && changed !== items) {
+      this._put(name, changed);
+    }
+  }
+
+  private _path(...parts: string[]): string {
+    return at('projects', this.slug, ...parts);
+  }
+
+  private readonly _changed = new Signal<this, void>(this);
+  private _disposed = false;
+  private readonly _refetcher: Refetcher;
+  private _slices: ISlices = {
+    runs: NOTHING,
+    clusters: NOTHING,
+    models: NOTHING,
+    deployments: NOTHING
+  };
+  private _tracking: 'starting' | 'running' = 'starting';
+}
+
+function isSlice(key: string): key is keyof ISlices {
+  return ['runs', 'clusters', 'models', 'deployments'].includes(key);
+}

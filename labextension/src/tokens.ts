@@ -1,0 +1,110 @@
+import { Token } from '@lumino/coreutils';
+import { IDisposable } from '@lumino/disposable';
+import { ISignal } from '@lumino/signaling';
+import { LabIcon } from '@jupyterlab/ui-components';
+import { ReactElement } from 'react';
+
+import { Cluster, Deployment, Model, Project, Run } from './api/types';
+
+/** What happened, and what to do. `technical` folds. */
+export interface IProblem {
+  message: string;
+  hint: string;
+  technical?: string;
+  /** The HTTP status; 0 when the server did not answer at all. */
+  status: number;
+}
+
+/**
+ * How this page and the service stand to each other.
+ *
+ * - `connecting`: not answered yet
+ * - `starting`: the service is being started
+ * - `live`: events flow
+ * - `stopped`: no service runs, and nobody asked for one
+ * - `newer`: the service is newer than this JupyterLab's Himalia
+ * - `lost`: the Jupyter server, or its Himalia extension, does not answer; tried again by itself
+ * - `refused`: signed in as somebody who may not use Himalia here, or not signed in any more
+ */
+export type Connection = 'connecting' | 'starting' | 'live' | 'stopped' | 'newer' | 'lost' | 'refused';
+
+/** A list of one kind of thing in the open project. `items` is null until the first answer. */
+export interface ISlice<T> {
+  readonly items: readonly T[] | null;
+  /** Why the last question failed; the last known items stay. */
+  readonly problem: IProblem | null;
+}
+
+/** The open project, kept up to date by events. All parts are immutable snapshots, replaced when they change. */
+export interface IProjectStore {
+  readonly slug: string;
+  readonly project: Project;
+  readonly runs: ISlice<Run>;
+  readonly clusters: ISlice<Cluster>;
+  readonly models: ISlice<Model>;
+  readonly deployments: ISlice<Deployment>;
+  /** Whether MLflow answers. */
+  readonly tracking: 'starting' | 'running';
+  /** The folder as JupyterLab's file browser names it; null when it lies outside of what this server shows. */
+  readonly contentsPath: string | null;
+  /** Any part changed. */
+  readonly changed: ISignal<IProjectStore, void>;
+  /** Read everything again. */
+  refresh(): Promise<void>;
+}
+
+/** What all rooms stand on: the service's state, its API, the projects, the open project. */
+export interface IHimalia {
+  readonly connection: Connection;
+  /** Versions, for messages; null until known. */
+  readonly versions: { extension: string; service: string | null } | null;
+  readonly problem: IProblem | null;
+  /** Projects that the user may see, newest first; null until the first answer. */
+  readonly projects: readonly Project[] | null;
+  /** The project of this page (one JupyterLab workspace holds one project); null when none is open. */
+  readonly store: IProjectStore | null;
+  /** Slug of a project that was open on this page and has been deleted, until another is opened. */
+  readonly deleted: string | null;
+  /** Connection, versions, problem, projects, store or deleted changed (not what is inside the store). */
+  readonly changed: ISignal<IHimalia, void>;
+  /** Start the service when there is none, and connect. */
+  start(): Promise<void>;
+  /** Open a project on this page: JupyterLab goes to the project's workspace. */
+  open(slug: string): Promise<void>;
+  /**
+   * Ask the service: *path* below /api/v1, each part encoded by `at`.
+   *
+   * @throws RequestError with the service's words
+   */
+  request<T>(method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE', path: string, body?: unknown): Promise<T>;
+  /** The address of a page that the extension forwards: `mlflow/SLUG/`, `dashboard/SLUG/CLUSTER/status`. */
+  pageUrl(path: string): string;
+}
+
+export const IHimalia = new Token<IHimalia>(
+  'himalia:IHimalia',
+  'The state of Himalia on this page: connection, projects, the open project.'
+);
+
+/** A folding part of the sidebar. */
+export interface ISection {
+  id: string;
+  title: string;
+  /** Position from the top: pipeline 10, clusters 20, runs 30, models 40, deployments 50. */
+  rank: number;
+  /** Buttons in the section's head; commands with their arguments. */
+  toolbar?: readonly { command: string; args?: Record<string, string>; icon: LabIcon }[];
+  /** A short word when something wants attention ("failed", "1 waits"), null otherwise. */
+  badge?(store: IProjectStore): string | null;
+  /** The body; called again when the store changes. */
+  render(store: IProjectStore): ReactElement;
+}
+
+/** Rooms add their sections to the sidebar. */
+export interface ISidebar {
+  add(section: ISection): IDisposable;
+  /** Show the panel, with this section in view. */
+  reveal(id?: string): void;
+}
+
+export const ISidebar = new Token<ISidebar>('himalia:ISidebar', "Himalia's sidebar, to which rooms add sections.");

@@ -1,0 +1,52 @@
+"""The Jupyter server's side of Himalia: the only way from the browser to the service of this site.
+
+It holds no state of the product and imports no room: whatever a room does goes through the service.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jupyter_server.extension.application import ExtensionApp
+
+from himalia_server import __version__
+
+from .forward import DashboardForward, MlflowForward, RestForward
+from .handlers import HimaliaHandler
+from .link import Link
+from .sockets import DashboardSocket, EventsSocket
+from .status import StatusHandler
+
+__all__ = [
+    "HimaliaExtension",
+    "HimaliaHandler",
+    "__version__",
+]  # Jupyter lists the extension with its version
+
+
+class HimaliaExtension(ExtensionApp):
+    """Registers the routes under `<base url>/himalia/`."""
+
+    name = "himalia"
+
+    def initialize_handlers(self) -> None:
+        """Add the routes; Jupyter puts its base URL before them."""
+        self.link = Link()
+        self.handlers.extend(
+            [
+                (r"/himalia/api/status", StatusHandler),
+                (r"/himalia/api/events", EventsSocket),
+                (r"/himalia/api/v1/.*", RestForward),
+                (r"/himalia/mlflow/.*", MlflowForward),
+                (r"/himalia/dashboard/.*/ws", DashboardSocket),
+                (r"/himalia/dashboard/.*", DashboardForward),
+            ]
+        )
+
+    async def stop_extension(self) -> None:
+        """The Jupyter server ends: so do its sockets and connections. The service goes on."""
+        await self.link.close()
+
+
+def _jupyter_server_extension_points() -> list[dict[str, Any]]:
+    return [{"module": "himalia_server.extension", "app": HimaliaExtension}]

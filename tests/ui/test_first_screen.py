@@ -1,0 +1,69 @@
+"""A site on which nothing is yet: what a new user meets."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.site.lab import running_lab
+from tests.ui.conftest import Desk, fresh_page, running_jupyter
+from tests.ui.page import LabPage
+
+
+@pytest.fixture(scope="module")
+def desk(tools: None) -> Iterator[Desk]:
+    """A site without projects, whose service does not run; pages start it."""
+    with running_lab() as lab:
+        lab.stop()
+        with running_jupyter(lab) as jupyter:
+            yield Desk(lab, jupyter)
+        lab.start()
+
+
+def test_the_first_screen_offers_the_example_and_a_new_project(page: LabPage) -> None:
+    page.open()
+    sidebar = page.sidebar()
+    expect(sidebar.get_by_role("button", name="Open the example")).to_be_visible(timeout=60_000)
+    names = [button.inner_text() for button in sidebar.get_by_role("button").all()]
+    assert names == ["Open the example", "New project"]
+    page.look("first-screen", ".jp-Himalia-sidebar")
+
+
+def test_a_new_project(page: LabPage, browser: Browser, desk: Desk) -> None:
+    page.open()
+    page.sidebar().get_by_role("button", name="New project").click()
+    name = page.dialog().get_by_role("textbox", name="Name")
+    create = page.dialog().get_by_role("button", name="Create")
+    for wrong in ("", "Größe!", "-a", "a" * 64, "a/b"):
+        name.fill(wrong)
+        create.click()
+        expect(page.dialog().get_by_role("alert")).to_be_visible()
+        expect(name).to_have_attribute("aria-invalid", "true")
+    page.look("new-project", ".jp-Himalia-form")
+    name.fill("first")
+    create.click()
+    expect(page.page).to_have_url(re.compile("/lab/workspaces/first"), timeout=30_000)
+    page.restored()
+    expect(page.status()).to_contain_text("first")
+    expect(page.tab("Overview")).to_be_visible()
+    page.look("blank-project", ".jp-Himalia-sidebar")
+    with fresh_page(browser, desk.jupyter, "taken") as other:
+        other.open("first")
+        other.run("himalia:new-project")
+        other.dialog().get_by_role("textbox", name="Name").fill("first")
+        other.dialog().get_by_role("button", name="Create").click()
+        expect(other.dialog().get_by_role("alert")).to_contain_text("a project of this name already")
+
+
+def test_a_folder_without_a_manifest_is_refused(page: LabPage, desk: Desk) -> None:
+    page.open()
+    page.run("himalia:new-project")
+    page.dialog().get_by_role("radio", name=re.compile("A folder that exists")).check()
+    page.dialog().get_by_role("textbox", name=re.compile("^Folder")).fill(str(desk.lab.tmp))
+    page.dialog().get_by_role("textbox", name="Name").fill("second")
+    page.tolerate("status of 4")
+    page.dialog().get_by_role("button", name="Create").click()
+    expect(page.dialog().get_by_role("alert")).to_contain_text("himalia.toml")
