@@ -26,7 +26,8 @@ export interface IProblem {
  * - `lost`: the Jupyter server, or its Himalia extension, does not answer; tried again by itself
  * - `refused`: signed in as somebody who may not use Himalia here, or not signed in any more
  */
-export type Connection = 'connecting' | 'starting' | 'live' | 'stopped' | 'newer' | 'lost' | 'refused';
+export type Connection =
+  'connecting' | 'starting' | 'live' | 'stopped' | 'newer' | 'lost' | 'refused';
 
 /** A list of one kind of thing in the open project. `items` is null until the first answer. */
 export interface ISlice<T> {
@@ -76,7 +77,11 @@ export interface IHimalia {
    *
    * @throws RequestError with the service's words
    */
-  request<T>(method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE', path: string, body?: unknown): Promise<T>;
+  request<T>(
+    method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE',
+    path: string,
+    body?: unknown
+  ): Promise<T>;
   /** The address of a page that the extension forwards: `mlflow/SLUG/`, `dashboard/SLUG/CLUSTER/status`. */
   pageUrl(path: string): string;
 }
@@ -107,4 +112,7 @@ export interface ISidebar {
   reveal(id?: string): void;
 }
 
-export const ISidebar = new Token<ISidebar>('himalia:ISidebar', "Himalia's sidebar, to which rooms add sections.");
+export const ISidebar = new Token<ISidebar>(
+  'himalia:ISidebar',
+  "Himalia's sidebar, to which rooms add sections."
+);

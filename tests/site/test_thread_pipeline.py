@@ -167,7 +167,10 @@ def test_a_timeout_is_told_as_such(ready: Lab) -> None:
 def test_a_run_can_be_cancelled(ready: Lab, sleepy: str) -> None:
     run_id = start(ready, sleepy)
     wait_stage(ready, sleepy, run_id, "sleep", "running")
-    assert ready.request("POST", f"/projects/{sleepy}/runs/{run_id}/cancel").status_code == 200
+    reply = ready.request("POST", f"/projects/{sleepy}/runs/{run_id}/cancel")
+    assert reply.status_code == 200
+    told = reply.json()
+    assert told["status"] == "cancelled" or told["reason"].startswith("being cancelled")
     run = ready.wait_run(sleepy, run_id)
     assert run["status"] == "cancelled"
     assert stage(run, "sleep")["status"] == "cancelled"

@@ -96,7 +96,7 @@ class Jupyter:
 
     def answers(self) -> bool:
         try:
-            return self.request("GET", "api/status").status_code == 200
+            return self.request("GET", "api").status_code < 500
         except httpx.TransportError:
             return False
 

@@ -15,7 +15,7 @@ def test_start_look_scale_stop(page: LabPage, desk: Desk) -> None:
     clusters = page.section("Clusters")
     clusters.get_by_role("button", name="Start the cluster local").click()
     row = clusters.get_by_role("listitem").filter(has_text="local")
-    expect(row).to_contain_text("1 worker", timeout=90_000)
+    expect(row).to_contain_text("2 workers", timeout=90_000)
 
     row.get_by_role("button", name="Dashboard of local").click()
     expect(page.tab("Dask: local")).to_be_visible()
@@ -30,9 +30,9 @@ def test_start_look_scale_stop(page: LabPage, desk: Desk) -> None:
     expect(frame.get_by_text(re.compile("nthreads|memory", re.I)).first).to_be_visible(timeout=30_000)
 
     row.get_by_role("button", name="Scale local").click()
-    page.dialog().get_by_role("spinbutton").fill("2")
+    page.dialog().get_by_role("spinbutton").fill("1")
     page.dialog().get_by_role("button", name="Scale").click()
-    expect(row).to_contain_text("2 workers", timeout=60_000)
+    expect(row).to_contain_text("1 worker ", timeout=60_000)
 
     row.get_by_role("button", name="Stop local").click()
     expect(page.dialog()).to_contain_text("local")

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Route, expect
 
 from himalia import __version__
 from himalia_server.service import lifecycle
@@ -122,7 +122,7 @@ def test_a_newer_service_is_told_and_left_alone(page: LabPage, desk: Desk) -> No
         page.open("tiny")
         expect(page.status()).to_have_attribute("data-state", "newer", timeout=30_000)
         alert = page.sidebar().get_by_role("alert")
-        expect(alert).to_contain_text("99.0")
+        expect(alert).to_contain_text("Restart JupyterLab")
         page.look("newer", ".jp-Himalia-sidebar")
         found = lifecycle.find(desk.lab.site)
         assert found is not None
@@ -155,6 +155,7 @@ def test_jupyter_restarts_during_a_run(page: LabPage, desk: Desk) -> None:
 
 def test_a_project_deleted_in_another_tab(page: LabPage, desk: Desk, browser: Browser) -> None:
     desk.lab.project("doomed", {"make": {"notebook": "make.ipynb"}}, {"make.ipynb": ["n: int = 1"]})
+    page.tolerate("status of 40[49] .*/projects/doomed/")
     page.project("doomed")
     assert desk.lab.request("DELETE", "/projects/doomed").status_code < 300
     sidebar = page.sidebar()
@@ -188,6 +189,7 @@ def save(page: LabPage, folder: Path, root: Path, text: str) -> None:
 def test_a_laptop_sleeps(page: LabPage, desk: Desk) -> None:
     page.page.clock.install()
     page.project("tiny")
+    expect(page.section("Clusters")).to_contain_text("No cluster runs.")
     before = page.open_sockets()
     page.tolerate(*AWAY, "ERR_", "Failed to fetch", "NetworkError")
     page.context.set_offline(True)
@@ -199,6 +201,24 @@ def test_a_laptop_sleeps(page: LabPage, desk: Desk) -> None:
     expect(row).to_be_visible(timeout=30_000)
     assert not set(before) & set(page.open_sockets()), "the socket of yesterday is not trusted"
     assert desk.lab.request("DELETE", "/projects/tiny/clusters/night").status_code < 300
+
+
+def test_a_script_that_cannot_be_loaded_harms_only_its_part(page: LabPage) -> None:
+    page.tolerate("ERR_FAILED", "ChunkLoadError", "Loading chunk")
+    scripts = "**/extensions/himalia/static/*.js*"
+
+    def without_models(route: Route) -> None:
+        reply = route.fetch()
+        route.abort() if "All %1 versions" in reply.text() else route.fulfill(response=reply)
+
+    page.page.route(scripts, without_models)
+    page.project("tiny")
+    models = page.section("Models")
+    expect(models.get_by_role("alert")).to_contain_text("could not be shown")
+    expect(page.section("Clusters")).to_contain_text("No cluster runs.")
+    page.page.unroute(scripts)
+    models.get_by_role("button", name="Reload the page").click()
+    expect(page.section("Models")).to_contain_text("No model yet.", timeout=60_000)
 
 
 def test_a_hidden_page_holds_no_connection(page: LabPage, desk: Desk) -> None:

@@ -6,7 +6,7 @@ import re
 
 from playwright.sync_api import Locator, expect
 
-from tests.ui.conftest import Desk
+from tests.ui.conftest import CELLS, TINY, Desk
 from tests.ui.page import LabPage
 
 MLFLOW_DENIED = r"status of 403 .*/mlflow/tiny/ajax-api/[\d.]+/mlflow/(assistant|users)/"
@@ -20,7 +20,8 @@ def stage(page: LabPage, name: str) -> Locator:
 
 def test_run_from_the_sidebar(page: LabPage, desk: Desk) -> None:
     desk.lab.tracking_ready()
-    page.project("tiny")
+    desk.lab.project("walk", TINY, CELLS)
+    page.project("walk")
     expect(page.tab("Overview")).to_be_visible()
     expect(page.stages()).to_have_count(2)
     expect(page.step()).to_contain_text("This pipeline has not run yet.")

@@ -10,13 +10,19 @@ import { notifyProblem } from '../components/notify';
 import { Documents } from '../frame/documents';
 import { IHimalia, IProjectStore } from '../tokens';
 
+/** What the room's commands stand on. */
+export interface IClusterParts {
+  app: JupyterFrontEnd;
+  himalia: IHimalia;
+  trans: TranslationBundle;
+  restorer: ILayoutRestorer | null;
+  /** The page that a dashboard shows first. */
+  firstPage: () => Promise<string>;
+}
+
 /** Register the room's commands; returns those for the palette. */
-export function addClusterCommands(
-  app: JupyterFrontEnd,
-  himalia: IHimalia,
-  trans: TranslationBundle,
-  restorer: ILayoutRestorer | null
-): string[] {
+export function addClusterCommands(parts: IClusterParts): string[] {
+  const { app, himalia, trans } = parts;
   const { commands } = app;
   const isEnabled = () => himalia.store !== null;
   const hasCluster = () => Boolean(himalia.store?.clusters.items?.length);
@@ -47,7 +53,7 @@ export function addClusterCommands(
     isEnabled: hasCluster,
     execute: args => withCluster(himalia, trans, args, stopCluster)
   });
-  addDashboard(app, himalia, trans, restorer, hasCluster);
+  addDashboard(parts, hasCluster);
 
   const all = [
     CommandIDs.startCluster,
@@ -59,13 +65,8 @@ export function addClusterCommands(
   return all;
 }
 
-function addDashboard(
-  app: JupyterFrontEnd,
-  himalia: IHimalia,
-  trans: TranslationBundle,
-  restorer: ILayoutRestorer | null,
-  hasCluster: () => boolean
-): void {
+function addDashboard(parts: IClusterParts, hasCluster: () => boolean): void {
+  const { app, himalia, trans, restorer, firstPage } = parts;
   const dashboards = new Documents(app, 'himalia-dashboard', CommandIDs.openDashboard, restorer);
   const text = { type: 'string' };
   app.commands.addCommand(CommandIDs.openDashboard, {
@@ -82,7 +83,7 @@ function addDashboard(
       if (!slug || !name) {
         return;
       }
-      const page = typeof args['page'] === 'string' ? args['page'] : 'status';
+      const page = typeof args['page'] === 'string' ? args['page'] : await firstPage();
       const { makeDashboard } = await import('./dashboard');
       await dashboards.open(`${slug}-${name}`, { slug, name, page }, async () =>
         makeDashboard({ app, himalia, trans, dashboards, slug, name, page })

@@ -55,6 +55,7 @@ function ClusterForm(
         workers={value.workers}
         change={workers => change({ workers })}
         hint={trans.__('Empty: one for each core of the machine.')}
+        least={1}
         faulty={faulty === 'workers'}
         trans={trans}
       />
@@ -78,6 +79,7 @@ export async function askForWorkers(
         workers={value.workers}
         change={workers => change({ workers })}
         hint={trans.__('Now %1. Work of removed workers goes to those that stay.', cluster.workers)}
+        least={0}
         faulty={faulty === 'workers'}
         trans={trans}
       />
@@ -90,6 +92,7 @@ function WorkersField(props: {
   workers: string;
   change: (workers: string) => void;
   hint: string;
+  least: number;
   faulty: boolean;
   trans: TranslationBundle;
 }): React.ReactElement {
@@ -100,8 +103,9 @@ function WorkersField(props: {
           id={id}
           aria-describedby={described}
           className="jp-mod-styled"
-          type="text"
-          inputMode="numeric"
+          type="number"
+          min={props.least}
+          step={1}
           value={props.workers}
           onChange={event => props.change(event.target.value)}
         />

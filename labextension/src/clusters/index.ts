@@ -1,5 +1,6 @@
 import { ILayoutRestorer, JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { ICommandPalette } from '@jupyterlab/apputils';
+import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { addIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
@@ -10,13 +11,15 @@ import { addClusterCommands } from './commands';
 
 const ClusterSection = React.lazy(() => import('./section'));
 
+const PLUGIN_ID = 'himalia:clusters';
+
 /** Dask clusters: the sidebar's section, start, scale, stop, and the dashboard in a tab. */
 export const clustersPlugin: JupyterFrontEndPlugin<void> = {
-  id: 'himalia:clusters',
+  id: PLUGIN_ID,
   description: 'Starts and shows the clusters of the open project.',
   autoStart: true,
   requires: [IHimalia],
-  optional: [ITranslator, ISidebar, ICommandPalette, ILayoutRestorer],
+  optional: [ITranslator, ISidebar, ICommandPalette, ILayoutRestorer, ISettingRegistry],
   activate
 };
 
@@ -26,10 +29,16 @@ function activate(
   translator: ITranslator | null,
   sidebar: ISidebar | null,
   palette: ICommandPalette | null,
-  restorer: ILayoutRestorer | null
+  restorer: ILayoutRestorer | null,
+  settings: ISettingRegistry | null
 ): void {
   const trans = (translator ?? nullTranslator).load('himalia');
-  const commands = addClusterCommands(app, himalia, trans, restorer);
+  const firstPage = async () => {
+    const own = await settings?.load(PLUGIN_ID).catch(() => null);
+    const page = own?.get('dashboardPage').composite;
+    return typeof page === 'string' ? page : 'status';
+  };
+  const commands = addClusterCommands({ app, himalia, trans, restorer, firstPage });
   for (const command of commands) {
     palette?.addItem({ command, category: trans.__('Himalia') });
   }

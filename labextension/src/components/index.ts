@@ -1,14 +1,9 @@
 export { ActionButton, IActionButtonProps, IconButton } from './ActionButton';
 export { Ago } from './Ago';
+export { Boundary } from './Boundary';
 export { Elapsed } from './Elapsed';
 export { EmptyState } from './EmptyState';
-export {
-  formatAgo,
-  formatBytes,
-  formatDuration,
-  formatExact,
-  shortId
-} from './format';
+export { formatAgo, formatBytes, formatDuration, formatExact, shortId } from './format';
 export { useHimalia, useSignal, useStore } from './hooks';
 export { notifyProblem } from './notify';
 export { ProblemMessage } from './ProblemMessage';

@@ -9,6 +9,7 @@ import { refusedBy } from '../api/roles';
 import { Deployment } from '../api/types';
 import { CommandIDs } from '../commands';
 import { ActionButton, Ago, EmptyState, StateDot } from '../components';
+import { ConnectionNotice } from '../frame/connectionNotice';
 import { StoreGate } from '../frame/gate';
 import { endpointIcon } from '../frame/icons';
 import { versionFragment } from '../models/versions';
@@ -85,6 +86,7 @@ function Page(props: IPageProps): React.ReactElement {
   return (
     <div className="jp-Himalia-page">
       <Head {...props} />
+      <ConnectionNotice himalia={himalia} trans={trans} />
       <div className="jp-Himalia-endpointGrid">
         <TryCard
           himalia={himalia}
@@ -110,7 +112,7 @@ function Head(props: IPageProps): React.ReactElement {
   const run = (command: string, args: Record<string, string>) => () =>
     void commands.execute(command, args);
   return (
-    <header className="jp-Himalia-pageHead">
+    <div className="jp-Himalia-pageHead">
       <div className="jp-Himalia-pageTitle">
         <h1>{name}</h1>
         <StateDot state={deployment.state} trans={trans} />
@@ -157,6 +159,6 @@ function Head(props: IPageProps): React.ReactElement {
           />
         </div>
       )}
-    </header>
+    </div>
   );
 }

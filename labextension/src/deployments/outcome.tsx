@@ -2,12 +2,15 @@ import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
 import { ActionButton, ProblemMessage } from '../components';
+import { Invocation } from './invocation';
 import { Shown, showPrediction } from './prediction';
 import { IAsked } from './usePrediction';
 
 /** The form's foot: its buttons, and what came of the last question. */
 export function Outcome(props: {
   asked: IAsked;
+  /** What would be asked now; null while that is not right. */
+  document: Invocation | null;
   /** How many fields are wrong. */
   faulty: number;
   signature: unknown;
@@ -15,9 +18,10 @@ export function Outcome(props: {
   reset?: () => void;
   trans: TranslationBundle;
 }): React.ReactElement {
-  const { asked, faulty, signature, disabledReason, reset, trans } = props;
+  const { asked, document, faulty, signature, disabledReason, reset, trans } = props;
   const { busy, prediction, problem } = asked;
   const disabled = busy || Boolean(disabledReason);
+  const old = JSON.stringify(document) !== JSON.stringify(asked.document);
   const answer = React.useRef<HTMLDivElement>(null);
   React.useEffect(() => {
     if (prediction || problem) {
@@ -43,14 +47,18 @@ export function Outcome(props: {
           </span>
         )}
       </div>
-      <div ref={answer} role="status" className={busy ? 'jp-mod-old' : undefined}>
+      <div ref={answer} role="status" aria-busy={busy || undefined}>
         {problem && <ProblemMessage problem={problem} trans={trans} />}
         {prediction && (
           <div className="jp-Himalia-outcome">
             <h3>{trans.__('Prediction')}</h3>
-            <PredictionView shown={showPrediction(prediction.predictions, signature)} />
+            <PredictionView
+              shown={showPrediction(prediction.predictions, signature)}
+              label={trans.__('Prediction')}
+            />
             <p className="jp-Himalia-muted">
               {trans.__('answered in %1 ms', formatMilliseconds(prediction.milliseconds))}
+              {old && ` · ${trans.__('of the values before your changes')}`}
             </p>
           </div>
         )}
@@ -63,8 +71,8 @@ function formatMilliseconds(value: number): string {
   return value < 10 ? value.toFixed(1) : Math.round(value).toLocaleString('en');
 }
 
-function PredictionView(props: { shown: Shown }): React.ReactElement {
-  const { shown } = props;
+function PredictionView(props: { shown: Shown; label: string }): React.ReactElement {
+  const { shown, label } = props;
   switch (shown.kind) {
     case 'share':
       return <Share value={shown.value} large />;
@@ -81,7 +89,7 @@ function PredictionView(props: { shown: Shown }): React.ReactElement {
     case 'class':
       return <p className="jp-Himalia-large">{shown.text}</p>;
     case 'table':
-      return <PredictionTable {...shown} />;
+      return <PredictionTable {...shown} label={label} />;
     case 'json':
       return <pre className="jp-Himalia-code">{shown.text}</pre>;
   }
@@ -107,10 +115,11 @@ function Share(props: { value: number; label?: string; large?: boolean }): React
 function PredictionTable(props: {
   columns: readonly string[];
   rows: readonly (readonly string[])[];
+  label: string;
 }): React.ReactElement {
   const named = props.columns.some(column => column !== '');
   return (
-    <div className="jp-Himalia-scroll">
+    <div className="jp-Himalia-scroll" role="group" aria-label={props.label} tabIndex={0}>
       <table className="jp-Himalia-table">
         {named && (
           <thead>

@@ -17,7 +17,13 @@ export function Revisions(props: {
   return (
     <section className="jp-Himalia-card">
       <h2>{trans.__('Revisions')}</h2>
-      <div className="jp-Himalia-scroll">
+      {/* may scroll in a narrow tab: has to be reached by keyboard */}
+      <div
+        className="jp-Himalia-scroll"
+        role="group"
+        aria-label={trans.__('Revisions')}
+        tabIndex={0}
+      >
         <table className="jp-Himalia-table">
           <thead>
             <tr>
@@ -43,7 +49,7 @@ export function Revisions(props: {
                       trans={trans}
                     />
                   </td>
-                  <td>{trans.__('%1 %', revision.weight)}</td>
+                  <td className="jp-Himalia-nowrap">{trans.__('%1 %', revision.weight)}</td>
                   <td>{revision.restarts}</td>
                 </tr>
                 {revision.error && (

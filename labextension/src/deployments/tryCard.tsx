@@ -74,7 +74,7 @@ function NotReady(props: {
   trans: TranslationBundle;
 }): React.ReactElement | null {
   const { deployment, trans } = props;
-  const { state, error, model_version } = deployment;
+  const { state, error } = deployment;
   switch (state) {
     case 'ready':
       return null;
@@ -100,15 +100,28 @@ function NotReady(props: {
         <p className="jp-Himalia-tryWait" role="status">
           <StateDot state="starting" compact trans={trans} />
           <span>
-            {trans.__(
-              'Version %1 is loaded and asked once; the form works as soon as it is ready.',
-              model_version
-            )}
+            {startingText(deployment, trans)}
             {error && <span className="jp-Himalia-itemError"> {error}</span>}
           </span>
         </p>
       );
   }
+}
+
+/** A version is on its way; an older one may answer until then. */
+function startingText(deployment: Deployment, trans: TranslationBundle): string {
+  const version = deployment.model_version;
+  const old = deployment.revisions.find(item => item.weight === 0 && item.state === 'ready');
+  return old
+    ? trans.__(
+        'Version %1 is loaded and asked once; until it is ready, version %2 answers.',
+        version,
+        old.model_version
+      )
+    : trans.__(
+        'Version %1 is loaded and asked once; the endpoint answers as soon as it is ready.',
+        version
+      );
 }
 
 /** Signature and example of what answers now; asked again when another revision does. */

@@ -26,12 +26,15 @@ export function TryForm(props: IAskProps & { fields: readonly IField[] }): React
   const [asked, ask] = usePrediction(predict, trans);
   const form = React.useRef<HTMLFormElement>(null);
 
-  React.useEffect(() => {
+  const document = React.useMemo(() => {
     const built = buildDocument(fields, values, trans);
-    if ('document' in built) {
-      onDocument(built.document);
+    return 'document' in built ? built.document : null;
+  }, [fields, values, trans]);
+  React.useEffect(() => {
+    if (document) {
+      onDocument(document);
     }
-  }, [fields, values, trans, onDocument]);
+  }, [document, onDocument]);
 
   const point = (found: Readonly<Record<string, string>>) => {
     setFaults(found);
@@ -80,6 +83,7 @@ export function TryForm(props: IAskProps & { fields: readonly IField[] }): React
       </div>
       <Outcome
         asked={asked}
+        document={document}
         faulty={Object.keys(faults).length}
         signature={example.signature}
         disabledReason={disabledReason}

@@ -17,12 +17,15 @@ export function TryJson(props: IAskProps): React.ReactElement {
   const [asked, ask] = usePrediction(predict, trans);
   const id = React.useId();
 
-  React.useEffect(() => {
+  const document = React.useMemo(() => {
     const parsed = parseDocument(text, trans);
-    if ('document' in parsed) {
-      onDocument(parsed.document);
+    return 'document' in parsed ? parsed.document : null;
+  }, [text, trans]);
+  React.useEffect(() => {
+    if (document) {
+      onDocument(document);
     }
-  }, [text, trans, onDocument]);
+  }, [document, onDocument]);
 
   const submit = async (event: React.FormEvent) => {
     event.preventDefault();
@@ -63,6 +66,7 @@ export function TryJson(props: IAskProps): React.ReactElement {
       </div>
       <Outcome
         asked={asked}
+        document={document}
         faulty={fault ? 1 : 0}
         signature={example.signature}
         disabledReason={disabledReason}

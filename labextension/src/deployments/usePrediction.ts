@@ -10,6 +10,8 @@ import { Invocation } from './invocation';
 export interface IAsked {
   busy: boolean;
   prediction: Prediction | null;
+  /** What `prediction` answers. */
+  document: Invocation | null;
   problem: IProblem | null;
 }
 
@@ -17,23 +19,24 @@ export interface IAsked {
 export function usePrediction(
   predict: (document: Invocation) => Promise<Prediction>,
   trans: TranslationBundle
-): [IAsked, (document: Invocation) => Promise<IProblem | null>, () => void] {
+): [IAsked, (document: Invocation) => Promise<IProblem | null>] {
   const [asked, setAsked] = React.useState<IAsked>({
     busy: false,
     prediction: null,
+    document: null,
     problem: null
   });
   const ask = async (document: Invocation): Promise<IProblem | null> => {
     setAsked(before => ({ ...before, busy: true, problem: null }));
     try {
-      setAsked({ busy: false, prediction: await predict(document), problem: null });
+      const prediction = await predict(document);
+      setAsked({ busy: false, prediction, document, problem: null });
       return null;
     } catch (error) {
       const problem = toProblem(error, trans);
-      setAsked({ busy: false, prediction: null, problem });
+      setAsked({ busy: false, prediction: null, document: null, problem });
       return problem;
     }
   };
-  const clearProblem = () => setAsked(before => ({ ...before, problem: null }));
-  return [asked, ask, clearProblem];
+  return [asked, ask];
 }

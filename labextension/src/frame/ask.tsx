@@ -11,7 +11,7 @@ import { IProblem } from '../tokens';
 /** What a form gets: the values, how to change them, and the field that was refused. */
 export interface IFormProps<T> {
   value: T;
-  change(part: Partial<T>): void;
+  change: (part: Partial<T>) => void;
   /** The service's word for the faulty field; empty when it named none. */
   faulty: string;
 }

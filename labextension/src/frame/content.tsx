@@ -10,6 +10,9 @@ import { Notice } from './notice';
 import { FrameState, INotice } from './state';
 import { watchStore } from './watch';
 
+/** The status of a page whose server is on its way: it is asked for again when something changes. */
+const UNAVAILABLE = 503;
+
 /** What a frame shows, and how it is called. */
 export interface IFrameOptions {
   himalia: IHimalia;
@@ -55,9 +58,9 @@ export class FrameContent extends Panel {
       return;
     }
     const state = this._options.state();
-    const back = this._cameBack();
+    this._stale ||= this._cameBack() || this._fault?.status === UNAVAILABLE;
     if (state.kind === 'page') {
-      this._show(state.url, back);
+      this._show(state.url);
     } else {
       this._hide(state.notice, state.kind === 'gone');
     }
@@ -102,7 +105,7 @@ export class FrameContent extends Panel {
     return now === 'live' && before !== 'live' && before !== 'connecting';
   }
 
-  private _show(url: string, anew: boolean): void {
+  private _show(url: string): void {
     if (!this._frame) {
       this._frame = this._makeFrame();
       this.addWidget(this._frame);
@@ -111,12 +114,12 @@ export class FrameContent extends Panel {
       this._url = url;
       this._fault = null;
       this._frame.url = url;
-    } else if (anew) {
+    } else if (this._stale) {
       this._fault = null;
       this._element?.contentWindow?.location.reload();
     }
-    this._frame.setHidden(this._fault !== null);
-    this._notice.tell(this._fault ? this._faultNotice(this._fault) : null, this._options.trans);
+    this._stale = false;
+    this._tellFault();
   }
 
   private _hide(notice: INotice, gone: boolean): void {
@@ -151,16 +154,22 @@ export class FrameContent extends Panel {
   /** The forwarder answers with a problem where there is no page. */
   private _onLoad(element: HTMLIFrameElement): void {
     this._fault = readProblem(element, this._options.trans);
-    this.refresh();
+    if (this._options.state().kind === 'page') {
+      this._tellFault();
+    }
+  }
+
+  private _tellFault(): void {
+    this._frame?.setHidden(this._fault !== null);
+    this._notice.tell(this._fault && this._faultNotice(this._fault), this._options.trans);
   }
 
   private _faultNotice(problem: IProblem): INotice {
     const { trans } = this._options;
-    return {
-      text: trans.__('The page could not be loaded.'),
-      problem,
-      action: { label: trans.__('Try again'), onClick: () => this.reload() }
-    };
+    const action = { label: trans.__('Try again'), onClick: () => this.reload() };
+    return problem.status === UNAVAILABLE
+      ? { text: problem.message, busy: true, action }
+      : { text: trans.__('The page could not be loaded.'), problem, action };
   }
 
   /** A click into the frame makes its tab the current one, as a click anywhere else does. */
@@ -179,6 +188,8 @@ export class FrameContent extends Panel {
   private _fault: IProblem | null = null;
   private _frame: IFrame | null = null;
   private readonly _notice = new NoticeWidget();
+  /** What the frame shows is from before an interruption: it is loaded anew when it can be. */
+  private _stale = false;
   private _url = '';
   private readonly _watch: IDisposable;
 }
@@ -213,11 +224,12 @@ function readProblem(element: HTMLIFrameElement, trans: TranslationBundle): IPro
   }
   const text = page.body?.textContent ?? '';
   try {
-    const body = JSON.parse(text) as { status?: number; detail?: string; hint?: string };
+    const body = JSON.parse(text) as Record<string, string | number | undefined>;
+    const starting = body['error_code'] === 'TEMPORARILY_UNAVAILABLE'; // MLflow's way to say it
     return {
-      message: body.detail ?? text,
-      hint: body.hint ?? '',
-      status: body.status ?? 0
+      message: String(body['detail'] ?? body['message'] ?? text),
+      hint: String(body['hint'] ?? ''),
+      status: starting ? UNAVAILABLE : Number(body['status'] ?? 0)
     };
   } catch {
     return { message: text || trans.__('The answer is empty.'), hint: '', status: 0 };

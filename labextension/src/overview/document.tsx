@@ -7,6 +7,7 @@ import * as React from 'react';
 
 import { CommandIDs } from '../commands';
 import { EmptyState, ProblemMessage, useHimalia } from '../components';
+import { ConnectionNotice, isAway } from '../frame/connectionNotice';
 import { StoreGate } from '../frame/gate';
 import { himaliaIcon } from '../icons';
 import { IHimalia, IProjectStore } from '../tokens';
@@ -71,20 +72,22 @@ function NoProject(props: IOverviewOptions): React.ReactElement {
 }
 
 function Home(props: IOverviewOptions & { store: IProjectStore }): React.ReactElement {
-  const { commands, trans, store } = props;
+  const { himalia, commands, trans, store } = props;
   const { project } = store;
+  const away = isAway(himalia.connection);
   const step = nextStep(store);
   const run = store.runs.items?.[0] ?? null;
   return (
     <div className="jp-Himalia-page">
-      <header className="jp-Himalia-pageHead">
+      <div className="jp-Himalia-pageHead">
         <div className="jp-Himalia-pageTitle">
           <h1>{project.name}</h1>
         </div>
         {project.description && <p>{project.description}</p>}
-      </header>
-      {store.runs.problem && <ProblemMessage problem={store.runs.problem} trans={trans} />}
-      <StepCard step={step} store={store} commands={commands} trans={trans} />
+      </div>
+      <ConnectionNotice himalia={himalia} trans={trans} />
+      {store.runs.problem && !away && <ProblemMessage problem={store.runs.problem} trans={trans} />}
+      {!away && <StepCard step={step} store={store} commands={commands} trans={trans} />}
       {project.stages.length > 0 && (
         <Graph project={project} run={run} commands={commands} trans={trans} />
       )}

@@ -190,6 +190,7 @@ function openMenu(
   const add = (label: string, command: string, args: Record<string, string>, enabled = true) => {
     local.addCommand(command, {
       label,
+      describedBy: { args: { type: 'object', properties: {} } },
       isEnabled: () => enabled,
       execute: () => commands.execute(command, args)
     });

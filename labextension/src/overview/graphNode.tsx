@@ -1,6 +1,7 @@
 import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
+import { StageRun } from '../api/types';
 import { Elapsed, StateDot, formatDuration, stateWord } from '../components';
 import { IGraphNode, stageProgress } from './graphModel';
 
@@ -13,11 +14,10 @@ export function GraphNode(props: {
   const { node, open, trans } = props;
   const { name, notebook, stage } = node;
   const progress = stageProgress(stage);
-  const state = stage?.status ?? 'none';
   return (
     <button
       type="button"
-      className={`jp-Himalia-node jp-mod-${state}`}
+      className={`jp-Himalia-node jp-mod-${look(stage)}`}
       aria-haspopup={stage ? 'menu' : undefined}
       aria-label={nodeLabel(node, trans)}
       title={stage?.error ?? stage?.reason ?? stage?.label ?? notebook}
@@ -45,6 +45,15 @@ export function GraphNode(props: {
       </span>
     </button>
   );
+}
+
+/** How a node's border looks; the words are the state's own. */
+function look(stage: StageRun | null): string {
+  if (!stage) {
+    return 'none';
+  }
+  const bad = ['failed', 'timed_out', 'kernel_died', 'lost'].includes(stage.status);
+  return bad ? 'bad' : stage.status.replace(/_/g, '-');
 }
 
 /** All of a stage in one sentence, for those who hear the graph. */

@@ -61,6 +61,11 @@ function addRunCommands(parts: IPipelineParts): void {
     describedBy: noArgs,
     isEnabled: () => whyNotRun(himalia, trans) === null,
     execute: async () => {
+      const reason = whyNotRun(himalia, trans); // the launcher's card can always be pressed
+      if (reason !== null) {
+        Notification.warning(trans.__('The pipeline was not run. %1', reason));
+        return;
+      }
       const { runPipeline } = await import('./start');
       await runPipeline({ himalia, commands, trans });
     }
@@ -133,7 +138,10 @@ async function cancelRun(parts: IPipelineParts, slug: string, id: string): Promi
   const { button } = await showDialog({
     title: trans.__('Cancel the run %1 of %2?', shortId(id), slug),
     body: stages?.length
-      ? trans.__('%1 is interrupted where it is; its notebook is kept. Later stages do not run.', stages.join(', '))
+      ? trans.__(
+          '%1 is interrupted where it is; its notebook is kept. Later stages do not run.',
+          stages.join(', ')
+        )
       : trans.__('Stages that have not begun do not run.'),
     buttons: [
       Dialog.cancelButton({ label: trans.__('Let it run') }),

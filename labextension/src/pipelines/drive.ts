@@ -32,7 +32,7 @@ export function locked(notebook: nbformat.INotebookContent): nbformat.INotebookC
     ...cell,
     metadata: { ...cell.metadata, editable: false, deletable: false }
   }));
-  return { ...notebook, cells: cells as nbformat.ICell[] };
+  return { ...notebook, cells: cells };
 }
 
 /** The notebooks that runs have kept, as files that can only be read. */
@@ -78,7 +78,7 @@ export class RunsDrive implements Contents.IDrive {
       mimetype: content ? 'application/x-ipynb+json' : '',
       content,
       format: content ? 'json' : null
-    } as Contents.IModel;
+    };
   }
 
   getDownloadUrl(localPath: string): Promise<string> {

@@ -26,7 +26,7 @@ export function openExecuted(
     const { stage, run } = executed;
     // a document takes a new title for the wish to rename its file
     Signal.disconnectBetween(widget.title, widget);
-    widget.title.icon = notebookIcon;
+    widget.title.icon = notebookIcon.bindprops({ stylesheet: 'mainAreaTab' });
     widget.title.label = trans.__('%1 · run %2 (executed)', stage, shortId(run));
     widget.title.caption = trans.__(
       'The notebook of the stage %1 as the run %2 executed it. Read-only.',

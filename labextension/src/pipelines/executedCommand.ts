@@ -1,10 +1,6 @@
-import {
-  ILabShell,
-  ILayoutRestorer,
-  ITreePathUpdater,
-  JupyterFrontEnd
-} from '@jupyterlab/application';
+import { ILabShell, ILayoutRestorer, IRouter, JupyterFrontEnd } from '@jupyterlab/application';
 import { Notification, WidgetTracker } from '@jupyterlab/apputils';
+import { PageConfig } from '@jupyterlab/coreutils';
 import { IDocumentManager } from '@jupyterlab/docmanager';
 import type { IDocumentWidget } from '@jupyterlab/docregistry';
 import { TranslationBundle } from '@jupyterlab/translation';
@@ -23,7 +19,7 @@ interface IExecutedParts {
   manager: IDocumentManager;
   restorer: ILayoutRestorer | null;
   labShell: ILabShell | null;
-  updateTreePath: ITreePathUpdater | null;
+  router: IRouter | null;
   trans: TranslationBundle;
 }
 
@@ -62,12 +58,17 @@ export function addExecutedNotebooks(parts: IExecutedParts): void {
  * look for it and fail, because it does not show this drive: the project's folder stands there instead.
  */
 function keepAddress(parts: IExecutedParts): void {
-  const { himalia, labShell, updateTreePath } = parts;
+  const { himalia, labShell, router } = parts;
   labShell?.currentPathChanged.connect((_, { newValue }) => {
-    if (updateTreePath && newValue.startsWith(`${DRIVE}:`)) {
-      const folder = himalia.store?.contentsPath ?? '';
-      void Promise.resolve().then(() => updateTreePath(folder));
+    if (!router || !newValue.startsWith(`${DRIVE}:`)) {
+      return;
     }
+    const treePath = himalia.store?.contentsPath ?? '';
+    void Promise.resolve().then(() => {
+      const { pathname } = new URL(PageConfig.getUrl({ treePath }), window.location.href);
+      router.navigate(pathname, { skipRouting: true });
+      PageConfig.setOption('treePath', treePath);
+    });
   });
 }
 

@@ -1,7 +1,7 @@
 import {
   ILabShell,
   ILayoutRestorer,
-  ITreePathUpdater,
+  IRouter,
   JupyterFrontEnd,
   JupyterFrontEndPlugin
 } from '@jupyterlab/application';
@@ -17,7 +17,9 @@ import { CommandIDs } from '../commands';
 import { hasEnded } from '../components/states';
 import { IHimalia, ISidebar } from '../tokens';
 import { addPipelineCommands } from './commands';
+// eslint-disable-next-line jupyter/prefer-lazy-imports -- the drive is needed when tabs are restored
 import { addExecutedNotebooks } from './executedCommand';
+// eslint-disable-next-line jupyter/prefer-lazy-imports -- the list asks for it at once
 import { addRunningRuns } from './running';
 import { wentWrong } from './rows';
 
@@ -39,7 +41,7 @@ export const pipelinesPlugin: JupyterFrontEndPlugin<void> = {
     IDocumentManager,
     IRunningSessionManagers,
     ILabShell,
-    ITreePathUpdater
+    IRouter
   ],
   activate
 };
@@ -55,12 +57,12 @@ function activate(
   manager: IDocumentManager | null,
   running: IRunningSessionManagers | null,
   labShell: ILabShell | null,
-  updateTreePath: ITreePathUpdater | null
+  router: IRouter | null
 ): void {
   const trans = (translator ?? nullTranslator).load('himalia');
   addPipelineCommands({ app, himalia, restorer, trans });
   if (manager) {
-    addExecutedNotebooks({ app, himalia, manager, restorer, labShell, updateTreePath, trans });
+    addExecutedNotebooks({ app, himalia, manager, restorer, labShell, router, trans });
   }
   const category = trans.__('Himalia');
   for (const command of [

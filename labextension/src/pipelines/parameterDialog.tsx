@@ -74,6 +74,12 @@ function FormView(props: { form: Form }): React.ReactElement {
   const { form } = props;
   const { trans } = form;
   useSignal(form.changed);
+  const problem = React.useRef<HTMLDivElement>(null);
+  React.useEffect(() => {
+    if (form.problem) {
+      problem.current?.scrollIntoView({ block: 'nearest' }); // the form may be longer than the dialog
+    }
+  }, [form.problem]);
   const stages = [...new Set(form.fields.map(({ stage }) => stage))];
   return (
     <div className="jp-Himalia-entry" aria-busy={form.busy}>
@@ -90,7 +96,9 @@ function FormView(props: { form: Form }): React.ReactElement {
             ))}
         </fieldset>
       ))}
-      {form.problem && <ProblemMessage problem={form.problem} trans={trans} />}
+      <div ref={problem}>
+        {form.problem && <ProblemMessage problem={form.problem} trans={trans} />}
+      </div>
     </div>
   );
 }

@@ -38,7 +38,9 @@ export default function PipelineSection(props: ISectionBodyProps): React.ReactEl
       <p className="jp-Himalia-muted">{trans.__('himalia.toml has to be repaired first.')}</p>
     ) : (
       <EmptyState
-        text={trans.__('This project has no stages yet. A stage is a notebook named in himalia.toml.')}
+        text={trans.__(
+          'This project has no stages yet. A stage is a notebook named in himalia.toml.'
+        )}
         action={{
           label: trans.__('Open himalia.toml'),
           onClick: () => void commands.execute(CommandIDs.openManifest)
@@ -91,7 +93,6 @@ function Announcement(props: ISectionBodyProps): React.ReactElement | null {
       <span role="status">
         <StateDot state={state} trans={trans} />
       </span>
-      <span className="jp-Himalia-fill" />
       {hasEnded(run.status) ? (
         <Ago at={run.ended_at} trans={trans} />
       ) : (
@@ -122,7 +123,9 @@ function StageItem(props: ISectionBodyProps & { row: IStageRow }): React.ReactEl
           <IconButton
             icon={notebookIcon}
             label={trans.__('Open the notebook of %1', stage.name)}
-            onClick={() => void commands.execute(CommandIDs.openStageNotebook, { stage: stage.name })}
+            onClick={() =>
+              void commands.execute(CommandIDs.openStageNotebook, { stage: stage.name })
+            }
           />
           <IconButton
             icon={historyIcon}

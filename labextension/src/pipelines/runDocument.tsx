@@ -70,7 +70,9 @@ export function RunDocument(props: IRunDocumentProps): React.ReactElement {
         {!ended && (
           <ActionButton
             label={trans.__('Cancel the run')}
-            disabledReason={runState(run) === 'cancelling' ? trans.__('It is being cancelled.') : null}
+            disabledReason={
+              runState(run) === 'cancelling' ? trans.__('It is being cancelled.') : null
+            }
             onClick={() => void commands.execute(CommandIDs.cancelRun, { run: run.id, slug })}
           />
         )}

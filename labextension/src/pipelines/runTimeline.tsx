@@ -71,9 +71,7 @@ function StageRows(props: ITimelineProps & { stage: StageRun; bar: IBar | null }
           <ActionButton
             label={trans.__('Log')}
             title={trans.__('What the stage printed')}
-            disabledReason={
-              stage.started_at === null ? trans.__('The stage has not begun.') : null
-            }
+            disabledReason={stage.started_at === null ? trans.__('The stage has not begun.') : null}
             onClick={() => void commands.execute(CommandIDs.openStageLog, args)}
           />
         </td>

@@ -42,8 +42,8 @@ export function addRunningRuns(
     open: () => void commands.execute(CommandIDs.openRun, { run: run.id, slug: run.project }),
     shutdown: () => void shutdown(run),
     icon: () => runIcon,
-    label: () => trans.__('%1, run %2', run.project, shortId(run.id)),
-    labelTitle: () => `${run.id}: ${stateWord(runState(run), trans)}`,
+    label: () => trans.__('run %1', shortId(run.id)),
+    labelTitle: () => trans.__('Run %1 of %2', run.id, run.project),
     detail: () => stateWord(runState(run), trans)
   });
   managers.add({

@@ -85,7 +85,12 @@ export async function haveClusters(parts: IStartParts, store: IProjectStore): Pr
     buttons: [
       Dialog.cancelButton(),
       Dialog.okButton({
-        label: trans._n('Start the cluster %2 and run', 'Start the clusters and run', missing.length, names)
+        label: trans._n(
+          'Start the cluster %2 and run',
+          'Start the clusters and run',
+          missing.length,
+          names
+        )
       })
     ]
   });

@@ -17,8 +17,15 @@ interface IBannerProps {
 /** What stands between the user and the service or the project, with the way out. */
 export function Banner(props: IBannerProps): React.ReactElement | null {
   const { himalia, store, commands, trans } = props;
+  const old =
+    store !== null && ['stopped', 'lost', 'refused', 'newer'].includes(himalia.connection);
   const parts = [
     connectionPart(himalia, trans),
+    old && (
+      <p key="old" className="jp-Himalia-bannerNote">
+        {trans.__('Below is what was known last.')}
+      </p>
+    ),
     himalia.deleted === null ? null : (
       <ProblemMessage
         key="deleted"

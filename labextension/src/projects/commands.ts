@@ -19,6 +19,8 @@ export interface IProjectCommandParts {
   app: JupyterFrontEnd;
   himalia: IHimalia;
   sidebar: ISidebar;
+  /** Notebook 7 has no place for it. */
+  hasSidebar: boolean;
   trans: TranslationBundle;
 }
 
@@ -47,9 +49,10 @@ export function addProjectCommands(parts: IProjectCommandParts): void {
     icon: folderIcon,
     describedBy: { args: { type: 'object', properties: { slug: { type: 'string' } } } },
     execute: async args => {
-      const slug = typeof args.slug === 'string' ? args.slug : await askForProject(himalia, trans);
-      if (slug) {
-        await openProject(parts, slug);
+      if (typeof args.slug === 'string') {
+        await openProject(parts, args.slug);
+      } else {
+        await chooseProject(parts);
       }
     }
   });
@@ -69,9 +72,22 @@ export function addProjectCommands(parts: IProjectCommandParts): void {
     caption: trans.__("Show Himalia's sidebar"),
     icon: himaliaIcon,
     describedBy: { args: { type: 'object', properties: { section: { type: 'string' } } } },
+    isVisible: () => parts.hasSidebar,
     execute: args => sidebar.reveal(typeof args.section === 'string' ? args.section : undefined)
   });
   himalia.changed.connect(() => app.commands.notifyCommandChanged(CommandIDs.openManifest));
+}
+
+async function chooseProject(parts: IProjectCommandParts): Promise<void> {
+  const { himalia, trans } = parts;
+  try {
+    const slug = await askForProject(himalia, trans);
+    if (slug) {
+      await openProject(parts, slug);
+    }
+  } catch (error) {
+    notifyProblem(trans.__('The projects could not be listed.'), error, trans);
+  }
 }
 
 async function openProject(parts: IProjectCommandParts, slug: string): Promise<void> {
@@ -83,9 +99,17 @@ async function openProject(parts: IProjectCommandParts, slug: string): Promise<v
   }
 }
 
+/** Those that the page knows; a page of Notebook 7 asks. */
+async function knownProjects(himalia: IHimalia): Promise<readonly Project[]> {
+  if (himalia.projects) {
+    return himalia.projects;
+  }
+  return (await himalia.request<{ items: Project[] }>('GET', 'projects')).items;
+}
+
 /** A list to choose from, for the palette and the menu. */
 async function askForProject(himalia: IHimalia, trans: TranslationBundle): Promise<string | null> {
-  const projects = orderProjects(himalia.projects ?? [], recentProjects(), '');
+  const projects = orderProjects(await knownProjects(himalia), recentProjects(), '');
   if (projects.length === 0) {
     Notification.info(trans.__('There is no project yet. Make one: Himalia → New Project…'));
     return null;

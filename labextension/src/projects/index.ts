@@ -55,7 +55,7 @@ function activate(
       labShell?.activateById('himalia-sidebar');
     }
   };
-  addProjectCommands({ app, himalia, sidebar, trans });
+  addProjectCommands({ app, himalia, sidebar, hasSidebar: labShell !== null, trans });
   addEntries(palette, launcher, trans);
   if (state) {
     void keepFolds(sections, state);

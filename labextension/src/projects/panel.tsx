@@ -37,6 +37,7 @@ export function SidebarPanel(props: IPanelProps): React.ReactElement {
   const execute = (command: string, args?: Record<string, string>) =>
     void commands.execute(command, args);
   const first = connection === 'live' && projects?.length === 0 && !store && !deleted;
+  const hasExample = projects?.some(({ slug }) => slug === EXAMPLE) ?? false;
   const list = {
     projects: projects ?? [],
     current: store?.slug ?? null,
@@ -49,11 +50,7 @@ export function SidebarPanel(props: IPanelProps): React.ReactElement {
         <Switcher
           {...list}
           onNew={() => execute(CommandIDs.newProject)}
-          onExample={
-            projects.some(({ slug }) => slug === EXAMPLE)
-              ? undefined
-              : () => execute(CommandIDs.openExample)
-          }
+          onExample={hasExample ? undefined : () => execute(CommandIDs.openExample)}
         />
       )}
       <Banner himalia={himalia} store={store} commands={commands} trans={trans} />
@@ -66,6 +63,12 @@ export function SidebarPanel(props: IPanelProps): React.ReactElement {
             label={trans.__('New project…')}
             onClick={() => execute(CommandIDs.newProject)}
           />
+          {!hasExample && (
+            <ActionButton
+              label={trans.__('Open the example')}
+              onClick={() => execute(CommandIDs.openExample)}
+            />
+          )}
         </div>
       )}
       {store && <SectionList {...props} store={store} />}
@@ -118,6 +121,7 @@ function SectionList(props: IPanelProps & { store: IProjectStore }): React.React
           store={store}
           folded={sections.isFolded(section.id)}
           commands={commands}
+          trans={props.trans}
           onFold={folded => sections.fold(section.id, folded)}
         />
       ))}

@@ -4,7 +4,7 @@ const KEPT = 20;
 
 // Each project has a workspace, and JupyterLab's state database a state for each workspace: what concerns all
 // of them is remembered by the browser.
-const key = () => `himalia:recent:${PageConfig.getBaseUrl()}`;
+const key = () => `himalia:recent:${PageConfig.getOption('baseUrl')}`;
 
 /** Slugs of the projects that were opened in this browser, the last one first. */
 export function recentProjects(): string[] {

@@ -1,8 +1,9 @@
 import { CommandRegistry } from '@lumino/commands';
+import { TranslationBundle } from '@jupyterlab/translation';
 import { caretDownIcon, caretRightIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
-import { IconButton } from '../components';
+import { Boundary, IconButton } from '../components';
 import type { IProjectStore, ISection } from '../tokens';
 
 interface ISectionProps {
@@ -10,12 +11,13 @@ interface ISectionProps {
   store: IProjectStore;
   folded: boolean;
   commands: CommandRegistry;
+  trans: TranslationBundle;
   onFold: (folded: boolean) => void;
 }
 
 /** A section of the sidebar: a head that folds it, buttons, the room's body. */
 export function SectionView(props: ISectionProps): React.ReactElement {
-  const { section, store, folded, commands, onFold } = props;
+  const { section, store, folded, commands, trans, onFold } = props;
   const badge = section.badge?.(store) ?? null;
   const bodyId = `jp-Himalia-section-${section.id}`;
   const Caret = folded ? caretRightIcon : caretDownIcon;
@@ -52,7 +54,7 @@ export function SectionView(props: ISectionProps): React.ReactElement {
         </div>
       </div>
       <div className="jp-Himalia-sectionBody" id={bodyId} hidden={folded}>
-        {!folded && section.render(store)}
+        {!folded && <Boundary trans={trans}>{section.render(store)}</Boundary>}
       </div>
     </section>
   );

@@ -11,6 +11,8 @@ export interface IProjectListProps {
   projects: readonly Project[];
   current: string | null;
   trans: TranslationBundle;
+  /** Take the focus: the list was asked for. One that stands in the panel must not, somebody may be typing. */
+  takesFocus?: boolean;
   onOpen: (slug: string) => void;
 }
 
@@ -57,14 +59,11 @@ export function Switcher(props: ISwitcherProps): React.ReactElement {
       </button>
       {open && (
         <div className="jp-Himalia-popover" role="dialog" aria-label={trans.__('Projects')}>
-          <ProjectList {...props} onOpen={slug => close(() => props.onOpen(slug))} />
+          <ProjectList {...props} takesFocus onOpen={slug => close(() => props.onOpen(slug))} />
           <div className="jp-Himalia-popoverActions">
             <ActionButton label={trans.__('New project…')} onClick={() => close(onNew)} />
             {onExample && (
-              <ActionButton
-                label={trans.__('Open the example')}
-                onClick={() => close(onExample)}
-              />
+              <ActionButton label={trans.__('Open the example')} onClick={() => close(onExample)} />
             )}
           </div>
         </div>
@@ -75,13 +74,17 @@ export function Switcher(props: ISwitcherProps): React.ReactElement {
 
 /** Type to filter, arrows to move, Enter to open. Recent projects come first. */
 export function ProjectList(props: IProjectListProps): React.ReactElement {
-  const { projects, current, trans, onOpen } = props;
+  const { projects, current, trans, takesFocus, onOpen } = props;
   const [filter, setFilter] = React.useState('');
   const [index, setIndex] = React.useState(0);
   const [recent] = React.useState(recentProjects);
   const input = React.useRef<HTMLInputElement>(null);
   const id = React.useId();
-  React.useEffect(() => input.current?.focus(), []);
+  React.useEffect(() => {
+    if (takesFocus) {
+      input.current?.focus();
+    }
+  }, [takesFocus]);
   const shown = orderProjects(projects, recent, filter);
   const active = Math.min(index, shown.length - 1);
   const move = (to: number) => {

@@ -28,3 +28,36 @@ export function backoff(failures: number, random: number): number {
   const longest = Math.min(30_000, 1000 * 2 ** failures);
   return longest * (0.5 + 0.5 * random);
 }
+
+/** Timers that are known by name; each runs once at a time. */
+export class Timers {
+  constructor(private readonly _clock: IClock) {}
+
+  /** Whether a timer waits. */
+  has(name: string): boolean {
+    return this._timers.has(name);
+  }
+
+  /** Have *act* called after *wait* milliseconds, in place of what waited under this name. */
+  later(name: string, wait: number, act: () => void): void {
+    this.clear(name);
+    const timer = this._clock.setTimeout(() => {
+      this._timers.delete(name);
+      act();
+    }, wait);
+    this._timers.set(name, timer);
+  }
+
+  /** Nothing waits under these names any more. */
+  clear(...names: string[]): void {
+    for (const name of names) {
+      const timer = this._timers.get(name);
+      if (timer !== undefined) {
+        this._clock.clearTimeout(timer);
+        this._timers.delete(name);
+      }
+    }
+  }
+
+  private readonly _timers = new Map<string, number>();
+}

@@ -1,62 +1,12 @@
 import type { Connection, IProblem } from '../tokens';
-import { backoff, IClock } from './clock';
-
-/** What the extension tells about the service of this site. */
-export interface IServiceFacts {
-  state: 'running' | 'starting' | 'stopped';
-  /** The service's version; null when none runs. */
-  version: string | null;
-  extension: string;
-  site: string | null;
-  /** The absolute path of what the file browser shows as its root; null when it shows no files. */
-  root: string | null;
-  user: string;
-  crashed: boolean;
-}
-
-/** One change of state, as the service tells it. */
-export interface IServiceEvent {
-  seq: number;
-  /** UTC seconds. */
-  at: number;
-  topic: string;
-  project: string | null;
-  subject: string | null;
-  data: Record<string, unknown>;
-}
-
-/** The part of a WebSocket that is used. */
-export interface ISocket {
-  onopen: ((event: Event) => unknown) | null;
-  onmessage: ((event: MessageEvent) => unknown) | null;
-  onclose: ((event: CloseEvent) => unknown) | null;
-  close(): void;
-}
-
-/** What the machine stands on; tests put their own in its place. */
-export interface IConnectionParts {
-  /** Ask how the service is. */
-  look(): Promise<IServiceFacts>;
-  /** Start it when there is none; answers when it runs. */
-  start(): Promise<IServiceFacts>;
-  /** Have a crashed service started again, as often as the extension finds right; answers when it runs. */
-  wake(): Promise<unknown>;
-  /** Follow the events after this number. */
-  open(after: number): ISocket;
-  /** What an error means. */
-  explain(error: unknown): IProblem & { service?: string };
-  hidden(): boolean;
-  clock: IClock;
-}
-
-/** Who hears of it. */
-export interface IConnectionListener {
-  /** State, problem or facts changed. */
-  changed(): void;
-  event(event: IServiceEvent): void;
-  /** Events may have been missed: read everything again. */
-  stale(): void;
-}
+import { backoff, Timers } from './clock';
+import type {
+  IConnectionListener,
+  IConnectionParts,
+  IServiceEvent,
+  IServiceFacts,
+  ISocket
+} from './protocol';
 
 /** Milliseconds. */
 const HIDDEN_GRACE = 5_000;
@@ -88,7 +38,9 @@ export class ConnectionMachine {
   constructor(
     private readonly _parts: IConnectionParts,
     private readonly _listener: IConnectionListener
-  ) {}
+  ) {
+    this._timers = new Timers(_parts.clock);
+  }
 
   get state(): Connection {
     return this._state;
@@ -100,6 +52,11 @@ export class ConnectionMachine {
 
   get facts(): IServiceFacts | null {
     return this._facts;
+  }
+
+  /** Whether a connection is wanted at all. */
+  get begun(): boolean {
+    return this._begun;
   }
 
   /** The page stands: look, start the service when it is wanted, follow. */
@@ -123,14 +80,13 @@ export class ConnectionMachine {
     if (!this._begun || this._disposed) {
       return;
     }
-    this._clear('hiding');
+    this._timers.clear('hiding');
     if (this._parts.hidden()) {
-      this._later('hiding', HIDDEN_GRACE, () => this._rest());
+      this._timers.later('hiding', HIDDEN_GRACE, () => this._rest());
     } else if (this._socket) {
       this._watch();
     } else if (!this._busy) {
-      this._failures = 0;
-      void this._try();
+      void this.retry();
     }
   }
 
@@ -138,21 +94,26 @@ export class ConnectionMachine {
   online(): void {
     const waits = this._state === 'lost' || this._state === 'connecting';
     if (this._begun && waits && !this._parts.hidden()) {
-      this._failures = 0;
-      void this._try();
+      void this.retry();
     }
+  }
+
+  /** Do not wait any longer: look now. */
+  retry(): Promise<void> {
+    this._failures = 0;
+    return this._try();
   }
 
   dispose(): void {
     this._disposed = true;
     this._next();
-    this._clear('hiding');
+    this._timers.clear('hiding');
   }
 
   private async _try(): Promise<void> {
     const mine = this._next();
     this._busy = true;
-    this._later('patience', PATIENCE, () => this._again(null));
+    this._timers.later('patience', PATIENCE, () => this._again(null));
     let facts: IServiceFacts;
     try {
       facts = await this._parts.look();
@@ -184,7 +145,7 @@ export class ConnectionMachine {
   private async _start(mine: number, act: () => Promise<unknown>): Promise<void> {
     this._mayStart = false;
     this._busy = true;
-    this._clear('patience');
+    this._timers.clear('patience');
     this._set('starting');
     try {
       await act();
@@ -207,7 +168,7 @@ export class ConnectionMachine {
       return; // opened when it is seen
     }
     this._busy = true;
-    this._later('patience', PATIENCE, () => this._again(null));
+    this._timers.later('patience', PATIENCE, () => this._again(null));
     const socket = this._parts.open(this._after ?? FROM_NOW);
     this._socket = socket;
     socket.onopen = () => {
@@ -215,7 +176,7 @@ export class ConnectionMachine {
         this._heard = this._parts.clock.now();
         this._watch();
         if (this._after !== null) {
-          this._later('settle', SETTLE, () => this._live());
+          this._timers.later('settle', SETTLE, () => this._live());
         }
       }
     };
@@ -240,8 +201,8 @@ export class ConnectionMachine {
     }
     this._busy = false;
     this._failures = 0;
-    this._clear('settle');
-    this._clear('patience');
+    this._timers.clear('settle');
+    this._timers.clear('patience');
     this._set('live');
   }
 
@@ -295,7 +256,7 @@ export class ConnectionMachine {
     this._set(this._failures === 0 && !problem ? 'connecting' : 'lost', problem);
     this._failures += 1;
     if (!this._parts.hidden()) {
-      this._later('retry', wait, () => void this._try());
+      this._timers.later('retry', wait, () => void this._try());
     }
   }
 
@@ -318,7 +279,7 @@ export class ConnectionMachine {
       this._again(null);
       return;
     }
-    this._later('watch', WATCH, () => this._watch());
+    this._timers.later('watch', WATCH, () => this._watch());
   }
 
   private _learn(facts: IServiceFacts): void {
@@ -337,9 +298,7 @@ export class ConnectionMachine {
   /** Begin a new try: what is under way no longer counts. */
   private _next(): number {
     this._busy = false;
-    for (const name of ['settle', 'watch', 'retry', 'patience']) {
-      this._clear(name);
-    }
+    this._timers.clear('settle', 'watch', 'retry', 'patience');
     const socket = this._socket;
     this._socket = null;
     this._current += 1;
@@ -349,23 +308,6 @@ export class ConnectionMachine {
 
   private _isCurrent(mine: number): boolean {
     return mine === this._current && !this._disposed;
-  }
-
-  private _later(name: string, wait: number, act: () => void): void {
-    this._clear(name);
-    const timer = this._parts.clock.setTimeout(() => {
-      this._timers.delete(name);
-      act();
-    }, wait);
-    this._timers.set(name, timer);
-  }
-
-  private _clear(name: string): void {
-    const timer = this._timers.get(name);
-    if (timer !== undefined) {
-      this._parts.clock.clearTimeout(timer);
-      this._timers.delete(name);
-    }
   }
 
   private _after: number | null = null;
@@ -380,5 +322,5 @@ export class ConnectionMachine {
   private _problem: IProblem | null = null;
   private _socket: ISocket | null = null;
   private _state: Connection = 'connecting';
-  private readonly _timers = new Map<string, number>();
+  private readonly _timers: Timers;
 }

@@ -3,14 +3,10 @@ import { ISignal, Signal } from '@lumino/signaling';
 import { at } from '../api/request';
 import type { Project } from '../api/types';
 import type { Connection, IHimalia, IProblem } from '../tokens';
-import {
-  ConnectionMachine,
-  IConnectionParts,
-  IServiceEvent,
-  IServiceFacts
-} from './connection';
+import { ConnectionMachine } from './connection';
 import { below } from './place';
 import { ProjectStore } from './projectStore';
+import type { IConnectionParts, IServiceEvent, IServiceFacts } from './protocol';
 import { Refetcher } from './refetcher';
 
 /** What the page's state stands on; tests put their own in its place. */
@@ -72,7 +68,8 @@ export class Himalia implements IHimalia {
   }
 
   start(): Promise<void> {
-    return this.machine.start();
+    // who is not reached may run all the same
+    return this.connection === 'lost' ? this.machine.retry() : this.machine.start();
   }
 
   async open(slug: string): Promise<void> {
@@ -81,6 +78,9 @@ export class Himalia implements IHimalia {
       (await this.request<Project>('GET', at('projects', slug)));
     if (!(await this._parts.leaveFor(project, this._contentsPath(project)))) {
       this._show(project);
+      if (!this.machine.begun) {
+        void this.machine.begin(); // a page of Notebook 7
+      }
     }
   }
 

@@ -62,11 +62,13 @@ function activate(
     apply();
   });
   // a page of Notebook 7 needs a connection only when it was opened for a project
-  if (labShell || askedFor(window.location.search)) {
-    void Promise.all([app.restored, ready?.catch(() => undefined)]).then(() => {
-      follow(app, himalia);
-    });
-  }
+  const wanted = labShell !== null || askedFor(window.location.search) !== '';
+  void Promise.all([app.restored, ready?.catch(() => undefined)]).then(() => {
+    follow(app, himalia);
+    if (wanted) {
+      void himalia.machine.begin();
+    }
+  });
   return himalia;
 }
 
@@ -114,5 +116,4 @@ function follow(app: JupyterFrontEnd, himalia: Himalia): void {
       himalia.saved(path);
     }
   });
-  void himalia.machine.begin();
 }

@@ -8,7 +8,7 @@ import { toProblem } from '../api/problem';
 import { NAMESPACE, requestAPI, RequestError } from '../api/request';
 import type { Project } from '../api/types';
 import { browserClock } from './clock';
-import type { IServiceFacts } from './connection';
+import type { IServiceFacts } from './protocol';
 import type { IHimaliaParts } from './himalia';
 import { askedFor, projectUrl, workspaceName } from './place';
 
@@ -33,8 +33,7 @@ export function browserParts(
     }),
     hidden: () => document.hidden,
     clock: browserClock,
-    request: (method, path, body) =>
-      requestAPI(`v1/${path}`, settings, sending(method, body)),
+    request: (method, path, body) => requestAPI(`v1/${path}`, settings, sending(method, body)),
     pageUrl: path => URLExt.join(settings.baseUrl, 'himalia', path),
     choose: projects => choose(projects, state),
     leaveFor: (project, contentsPath) => {
@@ -66,8 +65,7 @@ async function choose(
   projects: readonly Project[],
   state: IStateDB | null
 ): Promise<string | null> {
-  const known = (slug: unknown): slug is string =>
-    projects.some(project => project.slug === slug);
+  const known = (slug: unknown): slug is string => projects.some(project => project.slug === slug);
   const asked = askedFor(window.location.search);
   if (known(asked)) {
     void state?.save(REMEMBERED, asked);

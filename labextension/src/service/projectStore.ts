@@ -3,7 +3,7 @@ import { ISignal, Signal } from '@lumino/signaling';
 import { at } from '../api/request';
 import type { Cluster, Deployment, Model, Project, Run } from '../api/types';
 import type { IProblem, IProjectStore, ISlice } from '../tokens';
-import type { IServiceEvent } from './connection';
+import type { IServiceEvent } from './protocol';
 import { IClock } from './clock';
 import {
   putRun,

@@ -1,6 +1,6 @@
 import type { Cluster, Deployment, Run, StageRun } from '../api/types';
 import { hasEnded } from '../components/states';
-import type { IServiceEvent } from './connection';
+import type { IServiceEvent } from './protocol';
 
 /** Runs that a page keeps. */
 export const RUNS_KEPT = 20;

@@ -253,12 +253,18 @@ class Pipelines:
         return list(session.scalars(select(StageRun).where(StageRun.run_id == run_id).order_by(StageRun.position)))
 
 
+def _reason(run: Run) -> str | None:
+    if run.cancel_requested_by and run.status not in TERMINAL:
+        return f"being cancelled, as {run.cancel_requested_by} asked"
+    return run.reason
+
+
 def _view(run: Run, project: Project, stages: list[StageRun]) -> RunView:
     return RunView(
         id=run.id,
         project=project.slug,
         status=run.status,
-        reason=run.reason,
+        reason=_reason(run),
         snapshot=run.snapshot,
         created_by=run.created_by,
         created_at=run.created_at,

@@ -142,9 +142,8 @@ describe('parseDocument', () => {
   });
 
   it('says why something is not JSON', () => {
-    expect(parseDocument('{"inputs": ', trans)).toMatchObject({
-      fault: expect.stringMatching(/not JSON: .+/)
-    });
+    const parsed = parseDocument('{"inputs": ', trans);
+    expect('fault' in parsed && parsed.fault).toMatch(/not JSON: .+/);
   });
 });
 

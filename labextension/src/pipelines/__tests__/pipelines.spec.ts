@@ -24,11 +24,26 @@ function stage(name: string, change: Partial<Stage> = {}): Stage {
 }
 
 function record(name: string, change: Partial<StageRun> = {}): StageRun {
-  return { name, status: 'pending', params: {}, started_at: null, ended_at: null, ...change } as StageRun;
+  return {
+    name,
+    status: 'pending',
+    params: {},
+    started_at: null,
+    ended_at: null,
+    ...change
+  } as StageRun;
 }
 
 function run(id: string, stages: StageRun[], change: Partial<Run> = {}): Run {
-  return { id, status: 'running', created_at: 0, started_at: 0, ended_at: null, stages, ...change } as Run;
+  return {
+    id,
+    status: 'running',
+    created_at: 0,
+    started_at: 0,
+    ended_at: null,
+    stages,
+    ...change
+  } as Run;
 }
 
 const done = { status: 'succeeded', started_at: 10, ended_at: 14, notebook: true };
@@ -58,7 +73,11 @@ describe('rows of stages', () => {
 
 describe('what a run needs', () => {
   it('are clusters that are not there or go', () => {
-    const stages = [stage('a', { cluster: 'x' }), stage('b', { cluster: 'y' }), stage('c', { cluster: 'x' })];
+    const stages = [
+      stage('a', { cluster: 'x' }),
+      stage('b', { cluster: 'y' }),
+      stage('c', { cluster: 'x' })
+    ];
     const there = [
       { name: 'y', state: 'running' },
       { name: 'x', state: 'closing' }
@@ -107,7 +126,13 @@ describe('parameters', () => {
   const fields = parameterFields([stage('a', { params }), stage('b')]);
 
   it('are those of the manifest, by their kinds', () => {
-    expect(fields.map(({ kind }) => kind)).toEqual(['json', 'integer', 'number', 'text', 'boolean']);
+    expect(fields.map(({ kind }) => kind)).toEqual([
+      'json',
+      'integer',
+      'number',
+      'text',
+      'boolean'
+    ]);
   });
 
   it('are sent where they were changed', () => {

@@ -50,7 +50,12 @@ describe('the list to choose from', () => {
 });
 
 describe('sections', () => {
-  const section = (id: string, rank: number) => ({ id, rank, title: id, render: () => null as never });
+  const section = (id: string, rank: number) => ({
+    id,
+    rank,
+    title: id,
+    render: () => null as never
+  });
 
   it('come and go, in the order of their ranks', () => {
     const sections = new Sections();

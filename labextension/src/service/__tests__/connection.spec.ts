@@ -1,7 +1,8 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 
 import { backoff } from '../clock';
-import { ConnectionMachine, IServiceEvent } from '../connection';
+import { ConnectionMachine } from '../connection';
+import type { IServiceEvent } from '../protocol';
 import { event, facts, FakeParts, settle } from './fakes';
 
 let parts: FakeParts;

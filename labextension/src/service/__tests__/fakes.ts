@@ -1,10 +1,5 @@
 import type { IClock } from '../clock';
-import type {
-  IConnectionParts,
-  IServiceEvent,
-  IServiceFacts,
-  ISocket
-} from '../connection';
+import type { IConnectionParts, IServiceEvent, IServiceFacts, ISocket } from '../protocol';
 
 /** A clock that moves only when it is told to. */
 export class FakeClock implements IClock {
@@ -155,7 +150,11 @@ export class FakeParts implements IConnectionParts {
   }
 
   explain(error: unknown): { message: string; hint: string; status: number; service?: string } {
-    const { message, status = 0, service = '' } = error as Error & {
+    const {
+      message,
+      status = 0,
+      service = ''
+    } = error as Error & {
       status?: number;
       service?: string;
     };

@@ -2,7 +2,14 @@ import { beforeEach, describe, expect, it } from 'vitest';
 
 import type { Cluster, Deployment, Project, Run, StageRun } from '../../api/types';
 import { Himalia, IHimaliaParts } from '../himalia';
-import { putRun, putRuns, reduceClusters, reduceDeployments, reduceRuns, runState } from '../reduce';
+import {
+  putRun,
+  putRuns,
+  reduceClusters,
+  reduceDeployments,
+  reduceRuns,
+  runState
+} from '../reduce';
 import { event, FakeParts, Later, settle } from './fakes';
 
 function stage(name: string, change: Partial<StageRun> = {}): StageRun {
@@ -64,12 +71,20 @@ describe('events about runs', () => {
     runs = reduceRuns(runs, event(1, 'stage.started', 'r', { stage: 'prepare' }));
     const progress = { stage: 'prepare', cell: 3, cells: 9, label: 'Join' };
     runs = reduceRuns(runs, event(2, 'stage.progress', 'r', progress));
-    expect(runs[0].stages[0]).toMatchObject({ status: 'running', started_at: 1001, ...{ cell: 3 } });
+    expect(runs[0].stages[0]).toMatchObject({
+      status: 'running',
+      started_at: 1001,
+      ...{ cell: 3 }
+    });
     const end = { stage: 'prepare', status: 'failed', error: 'no file', hint: 'make it' };
     runs = reduceRuns(runs, event(3, 'stage.ended', 'r', end));
     runs = reduceRuns(runs, event(4, 'run.ended', 'r', { status: 'failed', reason: null }));
     expect(runs[0]).toMatchObject({ status: 'failed', ended_at: 1004 });
-    expect(runs[0].stages[0]).toMatchObject({ status: 'failed', error: 'no file', hint: 'make it' });
+    expect(runs[0].stages[0]).toMatchObject({
+      status: 'failed',
+      error: 'no file',
+      hint: 'make it'
+    });
   });
 
   it('that are older than what is known change nothing', () => {
@@ -84,7 +99,10 @@ describe('events about runs', () => {
 
   it('never move cells back', () => {
     const runs = [run('r', { stages: [stage('a', { status: 'running', cell: 5, cells: 9 })] })];
-    const [changed] = reduceRuns(runs, event(1, 'stage.progress', 'r', { stage: 'a', cell: 3, cells: 9 }));
+    const [changed] = reduceRuns(
+      runs,
+      event(1, 'stage.progress', 'r', { stage: 'a', cell: 3, cells: 9 })
+    );
     expect(changed.stages[0].cell).toBe(5);
   });
 
@@ -107,10 +125,16 @@ describe('events about runs', () => {
 describe('answers about runs', () => {
   it('that were made before an event do not undo it', () => {
     const known = run('r', {
-      stages: [stage('a', { status: 'succeeded' }), stage('b', { status: 'running', cell: 4, cells: 5 })]
+      stages: [
+        stage('a', { status: 'succeeded' }),
+        stage('b', { status: 'running', cell: 4, cells: 5 })
+      ]
     });
     const old = run('r', {
-      stages: [stage('a', { status: 'running' }), stage('b', { status: 'running', cell: 2, cells: 5 })]
+      stages: [
+        stage('a', { status: 'running' }),
+        stage('b', { status: 'running', cell: 2, cells: 5 })
+      ]
     });
     const [merged] = putRun([known], old);
     expect(merged.stages.map(({ status, cell }) => [status, cell])).toEqual([
@@ -141,15 +165,23 @@ describe('events about clusters and deployments', () => {
       ['running', 2],
       ['starting', 0]
     ]);
-    expect(reduceClusters(clusters, event(2, 'cluster.scaled', 'local', { workers: 5 }))[0].wanted).toBe(5);
+    expect(
+      reduceClusters(clusters, event(2, 'cluster.scaled', 'local', { workers: 5 }))[0].wanted
+    ).toBe(5);
   });
 
   it('take away what is gone', () => {
-    expect(reduceClusters([cluster], event(1, 'cluster.state', 'local', { state: 'stopped' }))).toEqual([]);
+    expect(
+      reduceClusters([cluster], event(1, 'cluster.state', 'local', { state: 'stopped' }))
+    ).toEqual([]);
     const known = [{ name: 'api', state: 'ready' } as Deployment];
-    expect(reduceDeployments(known, event(1, 'deployment.state', 'api', { state: 'deleted' }))).toEqual([]);
+    expect(
+      reduceDeployments(known, event(1, 'deployment.state', 'api', { state: 'deleted' }))
+    ).toEqual([]);
     const failed = { state: 'failed', error: 'no memory' };
-    expect(reduceDeployments(known, event(2, 'deployment.state', 'api', failed))[0]).toMatchObject(failed);
+    expect(reduceDeployments(known, event(2, 'deployment.state', 'api', failed))[0]).toMatchObject(
+      failed
+    );
   });
 });
 
