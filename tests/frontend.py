@@ -50,7 +50,7 @@ def packages_fit() -> bool:
 
 def install() -> bool:
     """Install the packages of package-lock.json unless they are there."""
-    return packages_fit() or npm("ci", "--prefer-offline") == 0
+    return packages_fit() or npm("ci") == 0
 
 
 def build() -> bool:

@@ -177,7 +177,9 @@ def _explain(spec: StageSpec, outcome: Outcome, error: BaseException) -> None:
     if isinstance(error, StageError):
         outcome.error_name, outcome.hint = error.name, error.hint
     elif isinstance(error, CellFailed):
-        outcome.error_name, outcome.error = error.ename, error.evalue
+        outcome.error_name = error.ename
+        # a KeyError says no more than the key
+        outcome.error = f"{error.ename}: {error.evalue}" if error.evalue else error.ename
         outcome.traceback_tail = _tail(error.traceback)
         outcome.hint = hints.for_cell(spec, error.ename, error.evalue)
     elif isinstance(error, KernelDied):

@@ -189,3 +189,32 @@ def test_only_the_owners_token_can_name_a_guest(lab: Lab) -> None:
     token = lab.token("tiny", "operator")
     reply = lab.request("GET", "/projects", token=token, headers={"X-Himalia-User": "user-viewer-tiny"})
     assert reply.status_code == 401
+
+
+def test_a_cluster_that_is_stopped_is_closing_until_it_is_gone(lab: Lab) -> None:
+    lab.post("/projects/tiny/clusters", {"name": "brief", "workers": 1})
+    wait_until(lambda: lab.get("/projects/tiny/clusters/brief")["state"] == "running", 60, "the cluster")
+    before = lab.get("/service")["last_event"]
+    assert lab.request("DELETE", "/projects/tiny/clusters/brief").status_code == 204
+    assert lab.request("GET", "/projects/tiny/clusters/brief").status_code == 404
+    states: list[str] = []
+    assert lab.found is not None
+    with lab.http.stream(
+        "GET", f"{lab.url}/api/v1/events?after={before}", headers={"Authorization": f"Bearer {lab.found.token()}"}
+    ) as reply:
+        for line in reply.iter_lines():
+            if line.startswith("data: ") and '"cluster.state"' in line:
+                event = json.loads(line[6:])
+                if event["subject"] == "brief":
+                    states.append(event["data"]["state"])
+                if states[-1:] == ["stopped"]:
+                    break
+    # what comes before is the start of its worker
+    assert states[states.index("closing") :] == ["closing", "stopped"]
+
+
+def test_mlflows_pages_are_told_quietly_that_there_is_no_ai_gateway(lab: Lab) -> None:
+    lab.tracking_ready()
+    reply = lab.request("GET", "/mlflow/tiny/ajax-api/2.0/mlflow/gateway-proxy?gateway_path=api/2.0/endpoints/")
+    assert (reply.status_code, reply.json()) == (200, {"endpoints": []})
+    assert lab.request("POST", "/mlflow/tiny/ajax-api/2.0/mlflow/gateway-proxy", json={}).status_code == 403

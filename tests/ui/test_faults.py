@@ -217,7 +217,9 @@ def test_a_script_that_cannot_be_loaded_harms_only_its_part(page: LabPage) -> No
     expect(models.get_by_role("alert")).to_contain_text("could not be shown")
     expect(page.section("Clusters")).to_contain_text("No cluster runs.")
     page.page.unroute(scripts)
-    models.get_by_role("button", name="Reload the page").click()
+    with page.page.expect_navigation(wait_until="commit"):
+        models.get_by_role("button", name="Reload the page").click()
+    page.restored()
     expect(page.section("Models")).to_contain_text("No model yet.", timeout=60_000)
 
 

@@ -36,6 +36,7 @@ export function makeDashboard(options: IDashboardOptions): MainAreaWidget<Widget
     trans,
     label: trans.__('Dask dashboard of the cluster %1', name),
     alwaysLight: true,
+    live: true,
     state: () => dashboardState(options, page)
   });
   const chooser = new PageChooser(pages, page, trans, chosen => {

@@ -13,6 +13,9 @@ import { watchStore } from './watch';
 /** The status of a page whose server is on its way: it is asked for again when something changes. */
 const UNAVAILABLE = 503;
 
+/** Milliseconds that the browser's tab is hidden before a live page is put away. */
+const HIDDEN_GRACE = 5_000;
+
 /** What a frame shows, and how it is called. */
 export interface IFrameOptions {
   himalia: IHimalia;
@@ -21,6 +24,8 @@ export interface IFrameOptions {
   label: string;
   /** The page is light whatever JupyterLab's theme is. */
   alwaysLight?: boolean;
+  /** The page holds a connection: it is put away while nobody can see the browser's tab. */
+  live?: boolean;
   /** Asked again whenever the connection or the open project changes. */
   state(): FrameState;
 }
@@ -40,6 +45,9 @@ export class FrameContent extends Panel {
     this._watch = watchStore(_options.himalia, () => this.refresh());
     this._connection = _options.himalia.connection;
     window.addEventListener('blur', this._onWindowBlur);
+    if (_options.live) {
+      document.addEventListener('visibilitychange', this._onVisibility);
+    }
     this.refresh();
   }
 
@@ -48,13 +56,15 @@ export class FrameContent extends Panel {
       return;
     }
     window.removeEventListener('blur', this._onWindowBlur);
+    document.removeEventListener('visibilitychange', this._onVisibility);
+    window.clearTimeout(this._hiding);
     this._watch.dispose();
     super.dispose();
   }
 
   /** Ask for the state again, and show it. */
   refresh(): void {
-    if (this.isDisposed) {
+    if (this.isDisposed || this._away) {
       return;
     }
     const state = this._options.state();
@@ -124,13 +134,30 @@ export class FrameContent extends Panel {
 
   private _hide(notice: INotice, gone: boolean): void {
     if (gone) {
-      this._frame?.dispose();
-      this._frame = null;
-      this._url = '';
+      this._removeFrame();
     }
     this._frame?.hide();
     this._notice.tell(notice, this._options.trans);
   }
+
+  private _removeFrame(): void {
+    this._frame?.dispose();
+    this._frame = null;
+    this._url = '';
+  }
+
+  private readonly _onVisibility = () => {
+    window.clearTimeout(this._hiding);
+    if (document.hidden) {
+      this._hiding = window.setTimeout(() => {
+        this._away = true;
+        this._removeFrame();
+      }, HIDDEN_GRACE);
+    } else if (this._away) {
+      this._away = false;
+      this.refresh();
+    }
+  };
 
   private _makeFrame(): IFrame {
     const frame = new IFrame({
@@ -184,9 +211,12 @@ export class FrameContent extends Panel {
     return this._frame?.node.querySelector('iframe') ?? null;
   }
 
+  /** Put away while the browser's tab is hidden. */
+  private _away = false;
   private _connection: IHimalia['connection'];
   private _fault: IProblem | null = null;
   private _frame: IFrame | null = null;
+  private _hiding = 0;
   private readonly _notice = new NoticeWidget();
   /** What the frame shows is from before an interruption: it is loaded anew when it can be. */
   private _stale = false;

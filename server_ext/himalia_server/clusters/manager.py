@@ -100,7 +100,9 @@ class Clusters:
             rows = session.execute(select(Cluster, Project).join(Project, Cluster.project_id == Project.id)).all()
         for cluster, project in rows:
             try:
-                if self.context.children.alive(_child(cluster)):
+                if cluster.state == "closing":
+                    self.stop(None, project, cluster.name)
+                elif self.context.children.alive(_child(cluster)):
                     self._follow(cluster, project)
                 else:
                     self._launch(cluster, project)
@@ -190,6 +192,10 @@ class Clusters:
 
     def _stop(self, principal: Principal | None, project: Project, name: str) -> None:
         cluster = self._row(project, name)
+        with self.context.change() as change:
+            # told first: what ends now is not a holder that has died
+            change.session.get_one(Cluster, cluster.id).state = "closing"
+            change.event("cluster.state", name, {"state": "closing", "workers": 0}, project)
         self.context.children.stop(_child(cluster))
         self.context.children.forget(_child(cluster))
         with self._lock:
@@ -273,7 +279,7 @@ class Clusters:
             return
         with self.context.change() as change:
             row = change.session.get(Cluster, cluster.id)
-            if row is None:
+            if row is None or row.state == "closing":
                 return
             row.state, row.error = state.state, state.error
             data = {
@@ -291,7 +297,7 @@ class Clusters:
             return
         with self.context.change() as change:
             row = change.session.get(Cluster, cluster.id)
-            if row is None:
+            if row is None or row.state == "closing":
                 return
             row.state, row.error = "starting", "its holder ended and is being started again; see himalia logs"
             data = {"state": "starting", "workers": 0, "error": row.error}
@@ -306,7 +312,7 @@ class Clusters:
         return ClusterView(
             name=cluster.name,
             profile=cluster.profile,
-            state=state.state if state else cluster.state,
+            state=state.state if state and cluster.state != "closing" else cluster.state,
             workers=state.running if state else 0,
             wanted=state.wanted if state else cluster.workers,
             threads=state.threads if state else 0,

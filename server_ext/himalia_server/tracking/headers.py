@@ -45,6 +45,8 @@ _DROPPED = _HOP_BY_HOP | {
     "strict-transport-security",
 }
 
+RETRY_AFTER = "5"
+"""Seconds. MLflow's clients ask again seven times: a restart on a busy machine must fit into that."""
 PAGE_HEADERS = {
     "Content-Security-Policy": "frame-ancestors 'self'",
     "X-Content-Type-Options": "nosniff",

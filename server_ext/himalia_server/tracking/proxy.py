@@ -26,6 +26,7 @@ MAX_BUFFERED_BYTES = 64 << 20
 
 _PROJECT = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _SERVER_INFO = "/api/3.0/mlflow/server-info"
+_GATEWAY = "/api/2.0/mlflow/gateway-proxy"
 _QUERY = re.compile(r"[\x21-\x7e]*")
 
 
@@ -67,6 +68,9 @@ class MlflowProxy:
 
     async def _answer(self, request: Request, project: str, role: str, path: str) -> Response:
         _check_project(project)
+        if request.method == "GET" and policy.normal_path(path) == _GATEWAY:
+            # what MLflow says where no AI gateway is set up; its pages show an error for a refusal
+            return JSONResponse({"endpoints": []}, headers=headers.PAGE_HEADERS)
         _check_permission(request.method, path, role)
         target = _target(path, request.scope["query_string"])
         sent = headers.for_mlflow(request, project)
@@ -213,5 +217,5 @@ def _error(status: int, error_code: str, message: str) -> Response:
 
 def _unavailable() -> Response:
     response = _error(503, "TEMPORARILY_UNAVAILABLE", "MLflow is starting or not running; try again shortly.")
-    response.headers["Retry-After"] = "1"
+    response.headers["Retry-After"] = headers.RETRY_AFTER
     return response

@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse, RedirectResponse
 
 from ..service.auth import Caller, authorize, deny, role_in
 from ..team import Role
+from .headers import RETRY_AFTER
 from .manager import Tracking, TrackingUnavailable
 from .models import AliasSet, ModelList, ModelView, TrackingStatus
 
@@ -76,7 +77,7 @@ async def mlflow(slug: str, path: str, request: Request, caller: Caller, manager
     except TrackingUnavailable:
         text = "MLflow is starting. Try again in a few seconds."
         document = {"error_code": "TEMPORARILY_UNAVAILABLE", "message": text}
-        return JSONResponse(document, status_code=503, headers={"Retry-After": "1"})
+        return JSONResponse(document, status_code=503, headers={"Retry-After": RETRY_AFTER})
     denied: list[tuple[str, str, str]] = []
     response: Response = await request.app.state.mlflow_proxy.forward(
         request, slug, role, path, on_denied=lambda *what: denied.append(what)
