@@ -16,6 +16,7 @@ from himalia_server import __version__
 from himalia_server.service import lifecycle
 from himalia_server.service.identity import ProcessIdentity
 from himalia_server.service.lifecycle import Found
+from himalia_server.service.site import Site
 from tests.site.extension_lab import Jupyter, jupyter, message
 from tests.site.fake_service import FakeService, fake_service
 from tests.site.test_extension_sockets import close_code
@@ -188,3 +189,18 @@ def test_the_token_of_a_real_service_stays_on_the_server(server: Jupyter) -> Non
         kill(found)
         assert token not in client.post("api/v1/projects", json={"name": "x"}).text
     assert token not in server.log()
+
+
+def test_a_service_that_hangs_is_told_apart_from_one_that_is_stopped(
+    server: Jupyter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = lifecycle.ensure_running(Site.open())
+    monkeypatch.setattr(lifecycle, "HANGING_SECONDS", 0.5)
+    os.kill(found.identity.pid, signal.SIGSTOP)
+    try:
+        assert lifecycle.look()["state"] == "starting"
+        with pytest.raises(lifecycle.ServiceError, match="lives but does not answer"):
+            lifecycle.ensure_running(Site.open())
+    finally:
+        os.kill(found.identity.pid, signal.SIGCONT)
+    assert lifecycle.look()["state"] == "running"

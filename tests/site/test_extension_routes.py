@@ -146,6 +146,7 @@ def test_a_guest_sees_nothing_of_the_owner(hub: Jupyter) -> None:
             assert bob.delete("api/v1/projects/mine").status_code == 404
             assert bob.post("api/v1/service/stop", json={}).status_code == 403
             assert bob.get("api/v1/audit").status_code == 403
+            assert bob.post("api/status", json={}).status_code == 403
             assert bob.get("api/v1/service").json()["user"] == "bob"
             assert upgrade(hub, "dashboard/mine/x/status/ws", None, {"Cookie": "who=bob"}) in (403, 404)
             with hub.websocket("api/events?after=0", token=None, headers={"Cookie": "who=ada"}) as own:

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import html
 import json
+import os
+import re
+import signal
+import socket
+import threading
+import time
+from base64 import b64encode
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from typing import Any
+from urllib.parse import urljoin
 
+import httpx
+import psutil
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
@@ -116,6 +131,97 @@ def _page(lab: Lab, path: str, token: str | None = None) -> Any:
     return lab.http.get(lab.url + path, headers=headers, follow_redirects=True)
 
 
+def test_only_scripts_that_dask_wrote_may_run(lab: Lab, cluster: str) -> None:
+    page = _page(lab, f"/dashboard/tiny/{cluster}/individual-exceptions")
+    policy = dict(part.strip().split(" ", 1) for part in page.headers["content-security-policy"].split(";"))
+    assert "'unsafe-inline'" not in policy["script-src"]
+    inline = list(re.findall(r"<script(?![^>]*src=)[^>]*>(.*?)</script>", page.text, re.DOTALL))
+    assert inline
+    for text in inline:
+        assert b64encode(sha256(text.encode()).digest()).decode() in policy["script-src"]
+    told = _page(lab, f"/dashboard/tiny/{cluster}/info/main/workers.html").headers["content-security-policy"]
+    assert "sha256" not in told
+    assert "'unsafe-inline'" not in told.split("script-src", 1)[1].split(";")[0]
+
+
+def test_the_pages_about_a_worker_open_by_their_links(lab: Lab, cluster: str) -> None:
+    start = lab.url + f"/dashboard/tiny/{cluster}/info/main/workers.html"
+    found = re.findall(r'href="([^"]*(?:worker|logs)/[^"]+\.html)"', _page(lab, start.removeprefix(lab.url)).text)
+    assert len(found) >= 2
+    for link in found:
+        page = _page(lab, urljoin(start, html.unescape(link)).removeprefix(lab.url))
+        assert page.status_code == 200, link
+        style = re.search(r'href="([^"]*statics/[^"]+\.css)"', page.text)
+        assert style is not None
+        where = urljoin(str(page.url), style[1]).removeprefix(lab.url)
+        assert _page(lab, where).status_code == 200, where
+
+
+def test_many_slow_trials_do_not_stop_the_service(served: Lab) -> None:
+    path = "/projects/tiny/deployments/tiny-pages/predict"
+    rows = {"dataframe_split": {"columns": ["a", "b"], "data": [[1.0, 2.0]] * 20_000}}
+
+    def ask(_number: int) -> int:
+        return served.request("POST", path, json=rows).status_code
+
+    with ThreadPoolExecutor(12) as pool:
+        codes = Counter(pool.map(ask, range(36)))
+    assert set(codes) <= {200, 503}
+    assert codes[200] >= 1
+    assert codes[503] >= 1
+
+
+def test_nothing_is_asked_of_who_has_the_gateways_port_unless_the_gateway_says_so(served: Lab) -> None:
+    gateway = served.child_pid("gateway")
+    assert gateway is not None
+    path = "/projects/tiny/deployments/tiny-pages"
+    os.kill(gateway, signal.SIGSTOP)  # so that it is not started again yet
+    try:
+        workers = psutil.Process(gateway).children(recursive=True)
+        assert workers
+    finally:
+        os.kill(gateway, signal.SIGCONT)
+    port = int(served.get(path)["url"].split(":")[2].split("/")[0])
+    asked: list[bytes] = []
+    stolen = threading.Event()
+
+    def steal() -> None:
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline and not stolen.is_set():
+            with socket.socket() as listener:
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    listener.bind(("127.0.0.1", port))
+                except OSError:
+                    continue
+                listener.listen()
+                listener.settimeout(0.2)
+                stolen.set()
+                while not done.is_set():
+                    try:
+                        connection, _ = listener.accept()
+                    except TimeoutError:
+                        continue
+                    with connection:
+                        asked.append(connection.recv(4096))
+
+    done = threading.Event()
+    thief = threading.Thread(target=steal)
+    thief.start()
+    try:
+        for process in [*workers, psutil.Process(gateway)]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        assert stolen.wait(30), "the port could not be taken"
+        reply = served.request("POST", f"{path}/predict", json={"dataframe_split": {"columns": ["a"], "data": [[1]]}})
+        assert reply.status_code == 503, reply.text
+        assert asked == []
+    finally:
+        done.set()
+        thief.join()
+    wait_until(lambda: served.get(path)["state"] == "ready", 120, "the gateway on its port again")
+
+
 @pytest.mark.parametrize(
     "path", ["proxy/8787/127.0.0.1/status", "api/v1/retire_workers", "jupyter/lab", "..%2f..%2fx", "info/../x.html"]
 )
@@ -178,6 +284,38 @@ def test_a_guest_has_their_own_role(lab: Lab) -> None:
     member = {"X-Himalia-User": "user-viewer-tiny"}
     assert [p["slug"] for p in lab.request("GET", "/projects", headers=member).json()["items"]] == ["tiny"]
     assert lab.request("POST", "/projects/tiny/runs", json={}, headers=member).status_code == 403
+
+
+def test_a_guest_who_is_called_as_the_owner_is_not_the_owner(lab: Lab) -> None:
+    owner = lab.get("/service")["user"]
+    assert lab.request("GET", "/audit", headers={"X-Himalia-User": owner}).status_code == 401
+
+
+def test_refusals_do_not_fill_the_audit_log(lab: Lab) -> None:
+    lab.request("GET", "/projects/" + "x" * 5000, headers={"X-Himalia-User": "mallory"})
+    row = lab.get("/audit?limit=1")["items"][0]
+    assert row["actor"] == "mallory"
+    assert len(row["project"]) <= 200
+
+
+def test_an_mlflow_that_hangs_hangs_nothing_else(lab: Lab) -> None:
+    lab.tracking_ready()
+    lab.kill_service()
+    lab.start()
+    lab.tracking_ready()
+    mlflow = lab.child_pid("mlflow")
+    assert mlflow is not None
+    os.kill(mlflow, signal.SIGSTOP)
+    try:
+        with ThreadPoolExecutor(12) as pool:
+            pages = [pool.submit(lab.request, "GET", "/mlflow/tiny/") for _ in range(12)]
+            lab.http.timeout = httpx.Timeout(60)
+            for _ in range(5):
+                assert lab.get("/projects")["items"]
+            assert all(page.result().status_code == 503 for page in pages)
+    finally:
+        os.kill(mlflow, signal.SIGCONT)
+    lab.tracking_ready()
 
 
 @pytest.mark.parametrize("name", ["a b", "", "x" * 200, "../root"])

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 
 import httpx
+import psutil
 import pytest
 
 from tests.site.lab import Lab, running_lab
@@ -91,6 +92,25 @@ def test_on_a_terminal_jupyterlab_opens_on_the_project_and_ctrl_c_ends_only_it(f
     with pytest.raises(httpx.ConnectError):
         httpx.get(address[0].decode(), trust_env=False, timeout=30)
     assert fresh.get("/projects/nyc-flights/deployments/flight-delay")["state"] == "ready"
+
+
+@pytest.mark.timeout(300)
+def test_jupyterlab_does_not_outlive_a_demo_whose_terminal_is_closed(fresh: Lab) -> None:
+    terminal, ours = pty.openpty()
+    demo = subprocess.Popen([*HIMALIA, "demo"], stdin=ours, stdout=ours, stderr=ours, start_new_session=True)
+    os.close(ours)
+
+    def labs() -> list[psutil.Process]:
+        shown = select.select([terminal], [], [], 0)[0]
+        if shown:
+            os.read(terminal, 1 << 16)
+        return [child for child in psutil.Process(demo.pid).children() if "jupyterlab" in " ".join(child.cmdline())]
+
+    running = wait_until(labs, 60, "JupyterLab")
+    os.kill(demo.pid, signal.SIGHUP)
+    os.close(terminal)
+    demo.wait(timeout=60)
+    wait_until(lambda: not any(process.is_running() for process in running), 30, "the end of JupyterLab")
 
 
 @pytest.mark.timeout(300)

@@ -2,10 +2,34 @@
 
 from __future__ import annotations
 
+from distributed import Client
+from distributed.security import Security
 from playwright.sync_api import expect
 
 from tests.ui.conftest import Desk
 from tests.ui.page import LabPage
+
+SMUGGLED = "<img src=x onerror='window.smuggled=1'><iframe srcdoc='<script>parent.smuggled=1</script>'></iframe>"
+
+
+def raise_in_a_task(desk: Desk, text: str) -> None:
+    """Have a task fail with *text* as its message: Dask's pages show it as it is."""
+    found = desk.lab.get("/projects/tiny/clusters/local/connection")
+    files = {name: desk.lab.root / f"{name}.pem" for name in ("ca", "cert", "key")}
+    for name, file in files.items():
+        file.write_text(found[f"{name}_pem"])
+    security = Security(
+        tls_ca_file=str(files["ca"]),
+        tls_client_cert=str(files["cert"]),
+        tls_client_key=str(files["key"]),
+        require_encryption=True,
+    )
+
+    def fail() -> None:
+        raise ValueError(text)
+
+    with Client(found["address"], security=security) as client:
+        assert client.submit(fail).exception() is not None
 
 
 def test_start_look_scale_stop(page: LabPage, desk: Desk) -> None:
@@ -26,6 +50,16 @@ def test_start_look_scale_stop(page: LabPage, desk: Desk) -> None:
     page.look("dask-dashboard", ".jp-Himalia-sidebar", ".jp-Himalia-frameBar")
     page.page.get_by_role("group", name="Page").get_by_role("button", name="Workers").click()
     expect(frame.get_by_text("worker-0").first).to_be_visible(timeout=30_000)
+
+    page.page.get_by_role("group", name="Page").get_by_role("button", name="Status").click()
+    raise_in_a_task(desk, SMUGGLED)
+    other = page.context.new_page()
+    page.tolerate(r"Content Security Policy|violates")
+    other.goto(f"{desk.jupyter.url}himalia/dashboard/tiny/local/individual-exceptions")
+    expect(other.locator(".bk-DataTable, .slick-row, canvas").first).to_be_visible(timeout=30_000)
+    expect(other.get_by_text("ValueError").first).to_be_visible(timeout=30_000)
+    assert other.evaluate("[window.smuggled, window.parent.smuggled]") == [None, None]
+    other.close()
 
     row.get_by_role("button", name="Scale local").click()
     page.dialog().get_by_role("spinbutton").fill("1")

@@ -9,9 +9,18 @@ import { StateDot } from './StateDot';
 export function ProblemMessage(props: {
   problem: IProblem;
   trans: TranslationBundle;
-  action?: { label: string; onClick: () => void };
+  /** While the promise of `onClick` is not settled the button is busy, with `busyLabel`. */
+  action?: { label: string; busyLabel?: string; onClick: () => void | Promise<void> };
 }): React.ReactElement {
   const { problem, trans, action } = props;
+  const [busy, setBusy] = React.useState(false);
+  const act = () => {
+    const acting = action?.onClick();
+    if (acting) {
+      setBusy(true);
+      void acting.finally(() => setBusy(false));
+    }
+  };
   return (
     <div className="jp-Himalia-problem" role="alert">
       <StateDot state="refused" label={trans.__('Problem')} compact trans={trans} />
@@ -24,7 +33,13 @@ export function ProblemMessage(props: {
             <pre>{problem.technical}</pre>
           </details>
         )}
-        {action && <ActionButton label={action.label} onClick={action.onClick} />}
+        {action && (
+          <ActionButton
+            label={(busy && action.busyLabel) || action.label}
+            busy={busy}
+            onClick={act}
+          />
+        )}
       </div>
     </div>
   );

@@ -5,6 +5,8 @@ export { Elapsed } from './Elapsed';
 export { EmptyState } from './EmptyState';
 export { formatAgo, formatBytes, formatDuration, formatExact, shortId } from './format';
 export { useHimalia, useSignal, useStore } from './hooks';
+export { keepFocus } from './keepFocus';
+export { KeptWidget } from './KeptWidget';
 export { notifyProblem } from './notify';
 export { ProblemMessage } from './ProblemMessage';
 export { IStateDotProps, StateDot } from './StateDot';

@@ -61,9 +61,7 @@ function addRunCommands(parts: IPipelineParts): void {
     describedBy: noArgs,
     isEnabled: () => whyNotRun(himalia, trans) === null,
     execute: async () => {
-      const reason = whyNotRun(himalia, trans); // the launcher's card can always be pressed
-      if (reason !== null) {
-        Notification.warning(trans.__('The pipeline was not run. %1', reason));
+      if (mustNotRun(himalia, trans)) {
         return;
       }
       const { runPipeline } = await import('./start');
@@ -79,6 +77,9 @@ function addRunCommands(parts: IPipelineParts): void {
     isEnabled: () => whyNotRun(himalia, trans) === null,
     execute: async () => {
       const { store } = himalia;
+      if (mustNotRun(himalia, trans)) {
+        return;
+      }
       if (!store?.project.stages.some(({ params }) => Object.keys(params).length > 0)) {
         Notification.info(
           trans.__('No stage has parameters yet. Name them in himalia.toml: params = { … }.')
@@ -89,6 +90,15 @@ function addRunCommands(parts: IPipelineParts): void {
       await runWithParameters({ himalia, commands, trans }, store);
     }
   });
+}
+
+/** Whether it cannot be run, which is told: buttons elsewhere and the launcher's card can always be pressed. */
+function mustNotRun(himalia: IHimalia, trans: TranslationBundle): boolean {
+  const reason = whyNotRun(himalia, trans);
+  if (reason !== null) {
+    Notification.warning(trans.__('The pipeline was not run. %1', reason));
+  }
+  return reason !== null;
 }
 
 /** Why the pipeline cannot be run now; null when it can. */
@@ -124,7 +134,10 @@ function addCancel(parts: IPipelineParts): void {
     execute: async args => {
       const id = typeof args.run === 'string' ? args.run : active()?.id;
       const slug = slugOf(args, himalia);
-      if (id && slug) {
+      const reason = refused();
+      if (reason) {
+        Notification.warning(trans.__('The run was not cancelled. %1', reason));
+      } else if (id && slug) {
         await cancelRun(parts, slug, id);
       }
     }

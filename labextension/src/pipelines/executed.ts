@@ -1,6 +1,12 @@
 import { DocumentRegistry, IDocumentWidget } from '@jupyterlab/docregistry';
 import { IDocumentManager } from '@jupyterlab/docmanager';
-import { NotebookPanel, NotebookWidgetFactory } from '@jupyterlab/notebook';
+import {
+  Notebook,
+  NotebookActions,
+  NotebookPanel,
+  NotebookWidgetFactory,
+  NotebookWindowedLayout
+} from '@jupyterlab/notebook';
 import { TranslationBundle } from '@jupyterlab/translation';
 import { notebookIcon } from '@jupyterlab/ui-components';
 import { Signal } from '@lumino/signaling';
@@ -16,12 +22,17 @@ export function openExecuted(
   executed: IExecuted,
   manager: IDocumentManager,
   registry: DocumentRegistry,
-  trans: TranslationBundle
+  trans: TranslationBundle,
+  activate = true
 ): IDocumentWidget | null {
   if (!registerFactory(registry, trans)) {
     return null;
   }
-  const widget = manager.openOrReveal(executedPath(executed), FACTORY);
+  const path = executedPath(executed);
+  const widget = manager.openOrReveal(path, FACTORY, undefined, { activate });
+  if (widget instanceof NotebookPanel && !widget.hasClass('jp-Himalia-executed')) {
+    keepAsItIs(widget.content);
+  }
   if (widget) {
     const { stage, run } = executed;
     // a document takes a new title for the wish to rename its file
@@ -36,6 +47,39 @@ export function openExecuted(
     widget.addClass('jp-Himalia-executed');
   }
   return widget ?? null;
+}
+
+/**
+ * A document that is read-only refuses to be saved, but JupyterLab's notebook can be changed all the same: by the
+ * button below it, and by dragging cells. Its keys are commands for JupyterLab's own notebooks, so the way through the
+ * cells is opened here.
+ */
+function keepAsItIs(notebook: Notebook): void {
+  if (notebook.layout instanceof NotebookWindowedLayout) {
+    notebook.layout.footer = null;
+  }
+  for (const type of ['lm-dragenter', 'lm-dragover', 'lm-drop']) {
+    notebook.node.addEventListener(type, event => event.stopImmediatePropagation(), true);
+  }
+  notebook.node.addEventListener('keydown', event => {
+    const inText = (event.target as HTMLElement).closest('.cm-content, input, textarea');
+    if (inText || event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) {
+      return;
+    }
+    if (event.key === 'ArrowDown' || event.key === 'j') {
+      NotebookActions.selectBelow(notebook);
+    } else if (event.key === 'ArrowUp' || event.key === 'k') {
+      NotebookActions.selectAbove(notebook);
+    } else if (event.key === 'Tab' || event.key.startsWith('F')) {
+      return;
+    } else {
+      event.stopPropagation(); // the browser's own: Space and Page Down scroll
+      return;
+    }
+    event.preventDefault();
+    event.stopPropagation();
+    void notebook.scrollToItem(notebook.activeCellIndex).then(undefined, () => undefined);
+  });
 }
 
 /** Notebooks look and render here as everywhere: the parts are those of JupyterLab's own factory. */

@@ -6,12 +6,14 @@ import type { IDocumentWidget } from '@jupyterlab/docregistry';
 import { TranslationBundle } from '@jupyterlab/translation';
 import { historyIcon } from '@jupyterlab/ui-components';
 
+import { toProblem } from '../api/problem';
 import { at } from '../api/request';
 import { CommandIDs } from '../commands';
 import { notifyProblem } from '../components/notify';
 import type { IHimalia } from '../tokens';
 import { slugOf } from './commands';
 import { DRIVE, IExecuted, readPath, RunsDrive } from './drive';
+import { mayPass, untilLive } from './later';
 
 interface IExecutedParts {
   app: JupyterFrontEnd;
@@ -30,6 +32,8 @@ export function addExecutedNotebooks(parts: IExecutedParts): void {
   contents.addDrive(new RunsDrive(serverSettings, trans));
   const tracker = new WidgetTracker<IDocumentWidget>({ namespace: 'himalia-executed' });
   const text = { type: 'string' };
+  let restored = restorer === null;
+  void app.restored.then(() => (restored = true));
   app.commands.addCommand(CommandIDs.openExecutedNotebook, {
     label: trans.__('Open an Executed Notebook'),
     icon: historyIcon,
@@ -41,7 +45,7 @@ export function addExecutedNotebooks(parts: IExecutedParts): void {
       const slug = slugOf(args, himalia);
       const { run, stage } = args;
       if (slug && typeof run === 'string' && typeof stage === 'string') {
-        await open(parts, tracker, { slug, run, stage });
+        await open(parts, tracker, { slug, run, stage }, !restored);
       }
     }
   });
@@ -72,23 +76,47 @@ function keepAddress(parts: IExecutedParts): void {
   });
 }
 
+/**
+ * Open an executed notebook.
+ *
+ * While JupyterLab restores its tabs the service may not run yet: what was open then comes when it answers.
+ *
+ * @throws when a tab cannot be restored, so that it is not tried at every reload
+ */
 async function open(
   parts: IExecutedParts,
   tracker: WidgetTracker<IDocumentWidget>,
-  executed: IExecuted
+  executed: IExecuted,
+  restoring: boolean
 ): Promise<void> {
-  const { app, himalia, manager, trans } = parts;
+  const { himalia, trans } = parts;
   const { slug, run, stage } = executed;
   try {
     // a document that cannot be read would close itself without a word that helps
     await himalia.request('GET', at('projects', slug, 'runs', run, 'stages', stage, 'notebook'));
   } catch (error) {
-    const what = trans.__('The executed notebook of %1 cannot be shown.', stage);
-    notifyProblem(what, error, trans);
+    if (restoring && mayPass(toProblem(error, trans).status)) {
+      void untilLive(himalia).then(() => show(parts, tracker, executed, false));
+      return;
+    }
+    notifyProblem(trans.__('The executed notebook of %1 cannot be shown.', stage), error, trans);
+    if (restoring) {
+      throw error;
+    }
     return;
   }
+  await show(parts, tracker, executed, true);
+}
+
+async function show(
+  parts: IExecutedParts,
+  tracker: WidgetTracker<IDocumentWidget>,
+  executed: IExecuted,
+  activate: boolean
+): Promise<void> {
+  const { app, manager, trans } = parts;
   const { openExecuted } = await import('./executed');
-  const widget = openExecuted(executed, manager, app.docRegistry, trans);
+  const widget = openExecuted(executed, manager, app.docRegistry, trans, activate);
   if (!widget) {
     Notification.warning(trans.__('This application shows no notebooks.'));
   } else if (!tracker.has(widget)) {

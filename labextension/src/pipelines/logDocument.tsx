@@ -8,6 +8,7 @@ import { toProblem } from '../api/problem';
 import { at, requestText } from '../api/request';
 import { ActionButton, ProblemMessage, shortId, useHimalia, useStore } from '../components';
 import type { IHimalia, IProblem } from '../tokens';
+import { Unread } from './unread';
 
 /** Which log, and what the document stands on. */
 export interface ILogDocumentProps {
@@ -73,7 +74,16 @@ function LogDocument(props: ILogDocumentProps): React.ReactElement {
         <span className="jp-Himalia-fill" />
         <ActionButton icon={refreshIcon} label={trans.__('Read again')} onClick={ask} />
       </header>
-      {problem && <ProblemMessage problem={problem} trans={trans} />}
+      {text === null ? (
+        <Unread
+          himalia={himalia}
+          problem={problem}
+          loading={trans.__('Loading the log of %1…', stage)}
+          trans={trans}
+        />
+      ) : (
+        problem && <ProblemMessage problem={problem} trans={trans} />
+      )}
       {text !== null && (
         <pre tabIndex={0} aria-label={trans.__('Log of %1', stage)}>
           {text || trans.__('Nothing was printed.')}

@@ -3,7 +3,7 @@ import { Signal } from '@lumino/signaling';
 import * as React from 'react';
 
 import { toProblem } from '../api/problem';
-import { ProblemMessage, SubmitDialog, useSignal } from '../components';
+import { notifyProblem, ProblemMessage, SubmitDialog, useSignal } from '../components';
 import type { IProblem, IProjectStore } from '../tokens';
 import { fieldKey, IParameter, parameterFields, readFields } from './parameters';
 import { inOrder } from './rows';
@@ -34,7 +34,12 @@ class Form {
 export async function runWithParameters(parts: IStartParts, store: IProjectStore): Promise<void> {
   const { trans } = parts;
   const form = new Form(parameterFields(inOrder(store.project.stages)), trans);
-  if (!(await haveClusters(parts, store))) {
+  try {
+    if (!(await haveClusters(parts, store))) {
+      return;
+    }
+  } catch (error) {
+    notifyProblem(trans.__('The pipeline could not be run.'), error, trans);
     return;
   }
   const dialog = new SubmitDialog(

@@ -115,7 +115,7 @@ function StageItem(props: ISectionBodyProps & { row: IStageRow }): React.ReactEl
           label={now ? stateWord(state, trans) : trans.__('not run yet')}
           trans={trans}
         />
-        <span className="jp-Himalia-rowName" title={stage.notebook}>
+        <span className="jp-Himalia-rowName" title={`${stage.name} (${stage.notebook})`}>
           {stage.name}
         </span>
         <StageTime row={row} trans={trans} />
@@ -188,15 +188,18 @@ function StageDetail(props: {
           max={now.cells}
           aria-label={trans.__('Progress of %1', now.name)}
         />
-        <span className="jp-Himalia-muted">{progressText(now, trans)}</span>
+        <span className="jp-Himalia-muted" title={progressText(now, trans)}>
+          {progressText(now, trans)}
+        </span>
       </div>
     );
   }
   if (wentWrong(now.status) && now.error) {
     return <StageError error={now.error} hint={now.hint} trans={trans} />;
   }
-  if (now.reason && !hasEnded(now.status)) {
-    return <p className="jp-Himalia-rowNote jp-Himalia-muted">{now.reason}</p>;
+  const note = hasEnded(now.status) ? now.error : now.reason;
+  if (note && now.status !== 'succeeded') {
+    return <p className="jp-Himalia-rowNote jp-Himalia-muted">{splitError(note).summary}</p>;
   }
   return null;
 }

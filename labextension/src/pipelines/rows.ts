@@ -74,13 +74,17 @@ export function missingClusters(
   return [...new Set(wanted)].filter(name => !there.has(name));
 }
 
+/** Characters of an error that a row shows; a message may hold a whole table. */
+const SUMMARY = 240;
+
 /** An error as one sentence for the row, and the rest to unfold. */
 export function splitError(error: string): { summary: string; rest: string } {
   const text = error.trim();
-  const end = text.indexOf('\n');
-  return end < 0
-    ? { summary: text, rest: '' }
-    : { summary: text.slice(0, end).trim(), rest: text.slice(end + 1).trim() };
+  const [line] = text.split('\n', 1);
+  if (line.length > SUMMARY) {
+    return { summary: `${line.slice(0, SUMMARY).trim()}…`, rest: text };
+  }
+  return { summary: line.trim(), rest: text.slice(line.length + 1).trim() };
 }
 
 /** Whether a stage ended badly of its own accord. */

@@ -1,7 +1,6 @@
 import { MainAreaWidget } from '@jupyterlab/apputils';
 import { CommandRegistry } from '@lumino/commands';
 import { TranslationBundle } from '@jupyterlab/translation';
-import { ReactWidget } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import { toProblem } from '../api/problem';
@@ -14,6 +13,7 @@ import {
   Elapsed,
   formatExact,
   hasEnded,
+  KeptWidget,
   ProblemMessage,
   shortId,
   StateDot,
@@ -24,6 +24,7 @@ import { himaliaIcon } from '../icons';
 import { runState } from '../service/reduce';
 import type { IHimalia, IProblem } from '../tokens';
 import { RunTimeline } from './runTimeline';
+import { Unread } from './unread';
 
 /** Which run, and what the document stands on. */
 export interface IRunDocumentProps {
@@ -37,7 +38,7 @@ export interface IRunDocumentProps {
 /** A tab with the details of a run. */
 export function makeRunDocument(props: IRunDocumentProps): MainAreaWidget {
   const { trans, id, slug } = props;
-  const content = ReactWidget.create(<RunDocument {...props} />);
+  const content = new KeptWidget(<RunDocument {...props} />);
   content.addClass('jp-Himalia-runDocument');
   const widget = new MainAreaWidget({ content });
   widget.title.label = trans.__('Run %1', shortId(id));
@@ -52,10 +53,12 @@ export function RunDocument(props: IRunDocumentProps): React.ReactElement {
   const { commands, trans, slug, id } = props;
   const { run, problem } = useRun(props);
   if (!run) {
-    return problem ? (
-      <ProblemMessage problem={problem} trans={trans} />
-    ) : (
-      <p role="status">{trans.__('Loading the run %1…', shortId(id))}</p>
+    const loading = trans.__('Loading the run %1…', shortId(id));
+    return (
+      <article className="jp-Himalia-run">
+        <h1>{trans.__('Run %1', shortId(id))}</h1>
+        <Unread himalia={props.himalia} problem={problem} loading={loading} trans={trans} />
+      </article>
     );
   }
   const ended = hasEnded(run.status);
@@ -77,6 +80,7 @@ export function RunDocument(props: IRunDocumentProps): React.ReactElement {
           />
         )}
       </header>
+      {problem && <ProblemMessage problem={problem} trans={trans} />}
       <dl className="jp-Himalia-facts">
         <dt>{trans.__('Project')}</dt>
         <dd>{slug}</dd>
@@ -116,6 +120,9 @@ function useRun(props: IRunDocumentProps): { run: Run | null; problem: IProblem 
   const kept =
     (store?.slug === slug && store.runs.items?.find(candidate => candidate.id === id)) || null;
   const missing = kept === null && connection === 'live';
+  if (kept && kept !== read) {
+    setRead(kept); // shown when the project is gone
+  }
   React.useEffect(() => {
     if (!missing) {
       return;
@@ -138,5 +145,5 @@ function useRun(props: IRunDocumentProps): { run: Run | null; problem: IProblem 
       wanted = false;
     };
   }, [himalia, trans, slug, id, missing]);
-  return { run: kept ?? read, problem };
+  return { run: kept ?? read, problem: kept ? null : problem };
 }

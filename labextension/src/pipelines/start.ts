@@ -3,7 +3,7 @@ import { CommandRegistry } from '@lumino/commands';
 import { TranslationBundle } from '@jupyterlab/translation';
 
 import { at } from '../api/request';
-import type { Run } from '../api/types';
+import type { Cluster, Run } from '../api/types';
 import { CommandIDs } from '../commands';
 import { shortId } from '../components/format';
 import { notifyProblem } from '../components/notify';
@@ -18,11 +18,41 @@ export interface IStartParts {
   trans: TranslationBundle;
 }
 
-/** Run the open project's pipeline; a cluster that it needs and that is not there is offered to be started first. */
+/** Milliseconds within which a second press is the same wish: a double click. */
+const SAME_WISH = 1000;
+
+/** Slugs of projects for which a run is being asked for. */
+const asking = new Set<string>();
+
+/**
+ * Run the open project's pipeline; a cluster that it needs and that is not there is offered to be started first.
+ *
+ * @returns the run; null when there is none, also when one is being asked for already
+ */
 export async function runPipeline(parts: IStartParts): Promise<Run | null> {
+  const { store } = parts.himalia;
+  if (!store || asking.has(store.slug)) {
+    return null;
+  }
+  const { slug } = store;
+  asking.add(slug);
+  let run: Run | null = null;
+  try {
+    run = await start(parts, store);
+    return run;
+  } finally {
+    window.setTimeout(() => asking.delete(slug), run ? SAME_WISH : 0);
+  }
+}
+
+async function start(parts: IStartParts, store: IProjectStore): Promise<Run | null> {
   const { himalia, trans } = parts;
-  const { store } = himalia;
-  if (!store || !(await haveClusters(parts, store))) {
+  try {
+    if (!(await haveClusters(parts, store))) {
+      return null;
+    }
+  } catch (error) {
+    notifyProblem(trans.__('The pipeline could not be run.'), error, trans);
     return null;
   }
   const id = Notification.emit(trans.__('Starting a run of %1…', store.slug), 'in-progress', {
@@ -66,11 +96,11 @@ export function tellStarted(parts: IStartParts, slug: string, run: Run, id?: str
 
 /** Whether all clusters that stages name are there, or were started now. */
 export async function haveClusters(parts: IStartParts, store: IProjectStore): Promise<boolean> {
-  const missing = missingClusters(store.project.stages, store.clusters.items ?? []);
+  const { trans } = parts;
+  const missing = missingClusters(store.project.stages, await knownClusters(parts, store));
   if (missing.length === 0) {
     return true;
   }
-  const { trans } = parts;
   const names = missing.map(name => `'${name}'`).join(', ');
   const stages = store.project.stages.filter(({ cluster }) => cluster && missing.includes(cluster));
   const answer = await showDialog({
@@ -103,6 +133,17 @@ export async function haveClusters(parts: IStartParts, store: IProjectStore): Pr
     }
   }
   return true;
+}
+
+/** The clusters; a page that was just opened may not know them yet. */
+async function knownClusters(
+  parts: IStartParts,
+  store: IProjectStore
+): Promise<readonly Cluster[]> {
+  const path = at('projects', store.slug, 'clusters');
+  return (
+    store.clusters.items ?? (await parts.himalia.request<{ items: Cluster[] }>('GET', path)).items
+  );
 }
 
 /** Start a cluster and wait until it runs; tells how it goes. */

@@ -92,7 +92,11 @@ function connectionPart(himalia: IHimalia, trans: TranslationBundle): React.Reac
           key="lost"
           problem={{ ...told, hint: told.hint || help }}
           trans={trans}
-          action={{ label: trans.__('Try again now'), onClick: () => void himalia.start() }}
+          action={{
+            label: trans.__('Try again now'),
+            busyLabel: trans.__('Trying…'),
+            onClick: () => himalia.start()
+          }}
         />
       );
     case 'newer':
@@ -101,7 +105,13 @@ function connectionPart(himalia: IHimalia, trans: TranslationBundle): React.Reac
       return (
         <ProblemMessage
           key="refused"
-          problem={{ ...told, hint: told.hint || help }}
+          // the server's own word for it is "Forbidden"
+          problem={{
+            message: help,
+            hint: problem?.hint ?? '',
+            technical: problem?.message,
+            status: 403
+          }}
           trans={trans}
           action={{ label: trans.__('Reload the page'), onClick: () => window.location.reload() }}
         />

@@ -1,4 +1,4 @@
-import { InputDialog, Notification } from '@jupyterlab/apputils';
+import { Notification } from '@jupyterlab/apputils';
 import { PathExt } from '@jupyterlab/coreutils';
 import { JupyterFrontEnd } from '@jupyterlab/application';
 import { addIcon, editIcon, folderIcon, launchIcon } from '@jupyterlab/ui-components';
@@ -12,7 +12,6 @@ import { himaliaIcon } from '../icons';
 import type { IHimalia, IProblem, ISidebar } from '../tokens';
 import { EXAMPLE } from './example';
 import type { IProjectDraft } from './projectDialog';
-import { orderProjects, recentProjects } from './recent';
 
 /** What the commands stand on. */
 export interface IProjectCommandParts {
@@ -109,18 +108,13 @@ async function knownProjects(himalia: IHimalia): Promise<readonly Project[]> {
 
 /** A list to choose from, for the palette and the menu. */
 async function askForProject(himalia: IHimalia, trans: TranslationBundle): Promise<string | null> {
-  const projects = orderProjects(await knownProjects(himalia), recentProjects(), '');
+  const projects = await knownProjects(himalia);
   if (projects.length === 0) {
     Notification.info(trans.__('There is no project yet. Make one: Himalia → New Project…'));
     return null;
   }
-  const { button, value } = await InputDialog.getItem({
-    title: trans.__('Open project'),
-    label: trans.__('Project'),
-    items: projects.map(({ slug }) => slug),
-    okLabel: trans.__('Open')
-  });
-  return button.accept ? value : null;
+  const dialog = await import('./chooseDialog');
+  return dialog.chooseProject(projects, himalia.store?.slug ?? null, trans);
 }
 
 async function openExample(parts: IProjectCommandParts): Promise<void> {

@@ -1,10 +1,9 @@
 import { CommandRegistry } from '@lumino/commands';
 import { TranslationBundle } from '@jupyterlab/translation';
-import { ReactWidget } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import { CommandIDs } from '../commands';
-import { ActionButton, useHimalia, useSignal, useStore } from '../components';
+import { ActionButton, KeptWidget, useHimalia, useSignal, useStore } from '../components';
 import type { IHimalia, IProjectStore } from '../tokens';
 import { Banner } from './banner';
 import { EXAMPLE } from './example';
@@ -21,8 +20,8 @@ export interface IPanelProps {
 }
 
 /** The sidebar's content. */
-export function makePanel(props: IPanelProps): ReactWidget {
-  const widget = ReactWidget.create(<SidebarPanel {...props} />);
+export function makePanel(props: IPanelProps): KeptWidget {
+  const widget = new KeptWidget(<SidebarPanel {...props} />);
   widget.addClass('jp-Himalia-panel');
   return widget;
 }

@@ -7,16 +7,16 @@ import { himaliaIcon } from '../icons';
 /** The panel at the left. What is in it is made when it is first seen. */
 export class Sidebar extends Panel {
   constructor(
-    trans: TranslationBundle,
+    private readonly _trans: TranslationBundle,
     private readonly _make: () => Promise<Widget>
   ) {
     super();
     this.id = 'himalia-sidebar';
     this.title.icon = himaliaIcon;
-    this.title.caption = trans.__('Himalia');
+    this.title.caption = _trans.__('Himalia');
     this.addClass('jp-Himalia-sidebar');
     this.node.setAttribute('role', 'region');
-    this.node.setAttribute('aria-label', trans.__('Himalia'));
+    this.node.setAttribute('aria-label', _trans.__('Himalia'));
   }
 
   protected onBeforeShow(message: Message): void {
@@ -36,13 +36,25 @@ export class Sidebar extends Panel {
       return;
     }
     this._filled = true;
+    this.widgets.forEach(note => note.dispose());
     void this._make().then(
       widget => this.addWidget(widget),
-      (error: unknown) => {
+      () => {
         this._filled = false; // tried again when it is shown again
-        throw error;
+        this.addWidget(this._note());
       }
     );
+  }
+
+  /** Said when the panel's script could not be loaded. */
+  private _note(): Widget {
+    const note = new Widget();
+    note.addClass('jp-Himalia-first');
+    note.node.setAttribute('role', 'alert');
+    note.node.textContent = this._trans.__(
+      'Himalia could not be loaded: the Jupyter server does not answer. Check that it still runs, then hide this panel and show it again.'
+    );
+    return note;
   }
 
   private _filled = false;

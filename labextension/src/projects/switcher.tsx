@@ -13,6 +13,8 @@ export interface IProjectListProps {
   trans: TranslationBundle;
   /** Take the focus: the list was asked for. One that stands in the panel must not, somebody may be typing. */
   takesFocus?: boolean;
+  /** Another project is the one that Enter opens; null when none matches. */
+  onActive?: (slug: string | null) => void;
   onOpen: (slug: string) => void;
 }
 
@@ -52,7 +54,7 @@ export function Switcher(props: ISwitcherProps): React.ReactElement {
         aria-haspopup="dialog"
         aria-expanded={open}
         onClick={() => setOpen(!open)}
-        title={trans.__('Switch to another project, or make one')}
+        title={switcherTitle(current, trans)}
       >
         <span className="jp-Himalia-switcherName">{current ?? trans.__('Choose a project')}</span>
         <caretDownIcon.react tag="span" aria-hidden="true" />
@@ -72,9 +74,14 @@ export function Switcher(props: ISwitcherProps): React.ReactElement {
   );
 }
 
+function switcherTitle(current: string | null, trans: TranslationBundle): string {
+  const help = trans.__('Switch to another project, or make one');
+  return current === null ? help : `${current}: ${help}`;
+}
+
 /** Type to filter, arrows to move, Enter to open. Recent projects come first. */
 export function ProjectList(props: IProjectListProps): React.ReactElement {
-  const { projects, current, trans, takesFocus, onOpen } = props;
+  const { projects, current, trans, takesFocus, onActive, onOpen } = props;
   const [filter, setFilter] = React.useState('');
   const [index, setIndex] = React.useState(0);
   const [recent] = React.useState(recentProjects);
@@ -87,6 +94,8 @@ export function ProjectList(props: IProjectListProps): React.ReactElement {
   }, [takesFocus]);
   const shown = orderProjects(projects, recent, filter);
   const active = Math.min(index, shown.length - 1);
+  const activeSlug = shown.length > 0 ? shown[active].slug : null;
+  React.useEffect(() => onActive?.(activeSlug), [onActive, activeSlug]);
   const move = (to: number) => {
     const next = (to + shown.length) % shown.length;
     setIndex(next);
@@ -140,7 +149,7 @@ export function ProjectList(props: IProjectListProps): React.ReactElement {
             onClick={() => onOpen(project.slug)}
           >
             <span className="jp-Himalia-optionName">{project.slug}</span>
-            <span className="jp-Himalia-muted">
+            <span className="jp-Himalia-muted" title={project.description || undefined}>
               {project.slug === current ? trans.__('open here') : project.description}
             </span>
           </li>

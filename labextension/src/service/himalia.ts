@@ -15,6 +15,8 @@ export interface IHimaliaParts extends IConnectionParts {
   pageUrl(path: string): string;
   /** The project that this page should show, among these; null for none. */
   choose(projects: readonly Project[]): Promise<string | null>;
+  /** The project that this page showed before it was loaded, and that is not among these any more. */
+  missed(projects: readonly Project[]): Promise<string | null>;
   /** Bring the page to a project's workspace; false when the project can be shown on this page. */
   leaveFor(project: Project, contentsPath: string | null): Promise<boolean>;
 }
@@ -27,7 +29,7 @@ export class Himalia implements IHimalia {
   constructor(private readonly _parts: IHimaliaParts) {
     this._refetcher = new Refetcher(_parts.clock);
     this.machine = new ConnectionMachine(_parts, {
-      changed: () => this._changed.emit(),
+      changed: () => this._connectionChanged(),
       event: event => this._take(event),
       stale: () => void this.refresh()
     });
@@ -73,6 +75,9 @@ export class Himalia implements IHimalia {
   }
 
   async open(slug: string): Promise<void> {
+    if (this._store?.slug === slug) {
+      return; // JupyterLab would bring a second tab of a workspace to a new one, again and again
+    }
     const project =
       this._projects?.find(known => known.slug === slug) ??
       (await this.request<Project>('GET', at('projects', slug)));
@@ -84,12 +89,16 @@ export class Himalia implements IHimalia {
     }
   }
 
-  request<T>(
+  async request<T>(
     method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE',
     path: string,
     body?: unknown
   ): Promise<T> {
-    return this._parts.request<T>(method, path, body);
+    const answer = await this._parts.request<T>(method, path, body);
+    if (this.connection === 'stopped') {
+      void this.machine.retry(); // whoever answers was started elsewhere
+    }
+    return answer;
   }
 
   pageUrl(path: string): string {
@@ -101,12 +110,35 @@ export class Himalia implements IHimalia {
     await Promise.all([this._refreshProjects(0), this._store?.refresh()]);
   }
 
+  /** The page is seen again: look at what can change without the service knowing. */
+  seen(): void {
+    if (this.connection === 'live') {
+      this._makeUp();
+      void this._store?.refreshProject();
+    }
+  }
+
   /** A file was saved: perhaps the open project's manifest. */
   saved(path: string): void {
     const folder = this._store?.contentsPath;
     if (folder !== null && path === (folder ? `${folder}/himalia.toml` : 'himalia.toml')) {
       void this._store?.refreshProject();
     }
+  }
+
+  private _connectionChanged(): void {
+    if (this.connection === 'live') {
+      this._makeUp();
+    }
+    this._changed.emit();
+  }
+
+  /** Ask again for what could not be read while nobody answered: no event tells of it a second time. */
+  private _makeUp(): void {
+    if (this._problem) {
+      void this._refreshProjects();
+    }
+    this._store?.askAgain();
   }
 
   private _take(event: IServiceEvent): void {
@@ -152,8 +184,13 @@ export class Himalia implements IHimalia {
     }
     const slug = await this._parts.choose(projects);
     const project = projects.find(other => other.slug === slug);
+    if (this._store) {
+      return; // opened meanwhile
+    }
     if (project) {
       this._show(project);
+    } else {
+      this._deleted ??= await this._parts.missed(projects);
     }
   }
 

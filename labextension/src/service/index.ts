@@ -105,8 +105,8 @@ function showMore(app: JupyterFrontEnd, himalia: Himalia): void {
 function follow(app: JupyterFrontEnd, himalia: Himalia): void {
   document.addEventListener('visibilitychange', () => {
     himalia.machine.visibilityChanged();
-    if (!document.hidden && himalia.connection === 'live') {
-      void himalia.store?.refreshProject();
+    if (!document.hidden) {
+      himalia.seen();
     }
   });
   window.addEventListener('online', () => himalia.machine.online());

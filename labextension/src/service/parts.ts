@@ -14,6 +14,9 @@ import { askedFor, projectUrl, workspaceName } from './place';
 
 const REMEMBERED = 'himalia:project';
 
+/** Milliseconds until an answer is given up: a browser waits for ever where a network has gone silent. */
+const PATIENCE = 60_000;
+
 /** The browser, the Jupyter server and JupyterLab, as `Himalia` needs them. */
 export function browserParts(
   app: JupyterFrontEnd,
@@ -22,10 +25,11 @@ export function browserParts(
   trans: TranslationBundle
 ): IHimaliaParts {
   const settings = app.serviceManager.serverSettings;
+  const asked = askedFor(window.location.search); // JupyterLab changes the address later
   return {
-    look: () => requestAPI<IServiceFacts>('status', settings),
+    look: () => requestAPI<IServiceFacts>('status', settings, patient()),
     start: () => requestAPI<IServiceFacts>('status', settings, sending('POST', {})),
-    wake: () => requestAPI('v1/projects', settings),
+    wake: () => requestAPI('v1/projects', settings), // may take as long as a start
     open: after => new settings.WebSocket(eventsUrl(settings, after)),
     explain: error => ({
       ...toProblem(error, trans),
@@ -35,7 +39,8 @@ export function browserParts(
     clock: browserClock,
     request: (method, path, body) => requestAPI(`v1/${path}`, settings, sending(method, body)),
     pageUrl: path => URLExt.join(settings.baseUrl, 'himalia', path),
-    choose: projects => choose(projects, state),
+    choose: projects => choose(projects, asked, state),
+    missed: projects => missed(projects, state),
     leaveFor: (project, contentsPath) => {
       if (!labShell || workspaceName() === project.slug) {
         return Promise.resolve(false);
@@ -46,9 +51,13 @@ export function browserParts(
   };
 }
 
+function patient(): RequestInit {
+  return { signal: AbortSignal.timeout(PATIENCE) };
+}
+
 function sending(method: string, body: unknown): RequestInit {
   return body === undefined
-    ? { method }
+    ? { method, ...(method === 'GET' && patient()) }
     : { method, body: JSON.stringify(body), headers: { 'Content-Type': 'application/json' } };
 }
 
@@ -60,21 +69,33 @@ function eventsUrl(settings: ServerConnection.ISettings, after: number): string 
   return `${URLExt.join(settings.wsUrl, NAMESPACE, 'events')}?${question.toString()}`;
 }
 
-/** The workspace's own project, or the one asked for in the address, now or before in this workspace. */
+/** The project asked for in the address, or the workspace's own, or the one that this workspace showed before. */
 async function choose(
   projects: readonly Project[],
+  asked: string,
   state: IStateDB | null
 ): Promise<string | null> {
   const known = (slug: unknown): slug is string => projects.some(project => project.slug === slug);
-  const asked = askedFor(window.location.search);
-  if (known(asked)) {
-    void state?.save(REMEMBERED, asked);
-    return asked;
-  }
-  const own = workspaceName();
-  if (known(own)) {
-    return own;
+  const named = [asked, workspaceName()].find(known);
+  if (named !== undefined) {
+    void state?.save(REMEMBERED, named);
+    return named;
   }
   const remembered = await state?.fetch(REMEMBERED);
   return known(remembered) ? remembered : null;
+}
+
+/** The project that this workspace showed before, when it is not among these; told once where it has no home. */
+async function missed(
+  projects: readonly Project[],
+  state: IStateDB | null
+): Promise<string | null> {
+  const before = await state?.fetch(REMEMBERED);
+  if (typeof before !== 'string' || projects.some(({ slug }) => slug === before)) {
+    return null;
+  }
+  if (before !== workspaceName()) {
+    void state?.remove(REMEMBERED);
+  }
+  return before;
 }

@@ -3,6 +3,9 @@ import { PageConfig } from '@jupyterlab/coreutils';
 /** Names of JupyterLab workspaces that are never a project's. */
 const NO_PROJECT = ['', 'default'];
 
+/** What the address asks for a project by. */
+const QUESTION = 'himalia-project';
+
 /** The name of this page's JupyterLab workspace; empty when it is none that could be a project's. */
 export function workspaceName(): string {
   const name = PageConfig.getOption('workspace');
@@ -11,16 +14,22 @@ export function workspaceName(): string {
 
 /** The project that the page's address asks for (`?himalia-project=…`). */
 export function askedFor(search: string): string {
-  return new URLSearchParams(search).get('himalia-project') ?? '';
+  return new URLSearchParams(search).get(QUESTION) ?? '';
 }
 
-/** The address of a project's workspace, with its folder in the file browser. */
+/**
+ * The address of a project's workspace, with its folder in the file browser.
+ *
+ * JupyterLab brings a second tab of a workspace to a new one ("auto-x"), but keeps the question: it names the project
+ * there.
+ */
 export function projectUrl(slug: string, contentsPath: string | null): string {
-  return PageConfig.getUrl({
+  const url = PageConfig.getUrl({
     mode: 'multiple-document',
     workspace: slug,
     treePath: contentsPath ?? ''
   });
+  return `${url}?${new URLSearchParams({ [QUESTION]: slug }).toString()}`;
 }
 
 /**

@@ -96,6 +96,13 @@ export class ProjectStore implements IProjectStore {
     return this._refetch('project', this._path(), (project: Project) => this._putProject(project));
   }
 
+  /** Ask again for the parts that could not be read because nobody answered. */
+  askAgain(): void {
+    const parts = [...this._unread.values()];
+    this._unread.clear();
+    parts.forEach(ask => ask());
+  }
+
   /** Take in what the service tells. */
   apply(event: IServiceEvent): void {
     const [kind] = event.topic.split('.');
@@ -183,12 +190,14 @@ export class ProjectStore implements IProjectStore {
     const ask = async () => {
       try {
         const answer = await this._parts.ask<T>(path);
+        this._unread.delete(key);
         if (!this._disposed) {
           put(answer);
         }
       } catch (error) {
         if (!this._disposed) {
           this._failed(key, error);
+          this._unread.set(key, () => void this._refetch(key, path, put, wait));
         }
       }
     };
@@ -229,6 +238,8 @@ export class ProjectStore implements IProjectStore {
   private readonly _changed = new Signal<this, void>(this);
   private _disposed = false;
   private readonly _refetcher: Refetcher;
+  /** Parts whose last question failed, and how to ask again. */
+  private readonly _unread = new Map<string, () => void>();
   private _slices: ISlices = {
     runs: NOTHING,
     clusters: NOTHING,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import FrameType
 from typing import Any
 from urllib.parse import quote
 
@@ -40,12 +42,15 @@ def has_browser() -> bool:
 
 
 class RunningLab:
-    """A JupyterLab of our own, in a session of its own: Ctrl-C is for us to pass on, or not."""
+    """A JupyterLab of our own, in a session of its own: Ctrl-C is for us to pass on, or not. It does not outlive us:
+    until it is stopped, a closed terminal and SIGTERM are taken as Ctrl-C."""
 
     def __init__(self, site: Site, view: dict[str, Any]) -> None:
         self._log = site.log("jupyterlab")
         arguments = () if has_browser() else ("--no-browser",)
-        with self._log.open("ab") as log:
+        log = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        self._before = {number: signal.signal(number, _interrupt) for number in (signal.SIGHUP, signal.SIGTERM)}
+        try:
             self._process = subprocess.Popen(
                 lab_command(view, arguments),
                 stdin=subprocess.DEVNULL,
@@ -53,6 +58,8 @@ class RunningLab:
                 stderr=log,
                 start_new_session=True,
             )
+        finally:
+            os.close(log)
         self._page = f"lab/workspaces/{quote(view['slug'])}/tree/{quote(Path(view['path']).name)}"
 
     def address(self) -> str:
@@ -75,11 +82,19 @@ class RunningLab:
         raise Failure(f"JupyterLab did not start within {START_SECONDS:g} s.", f"See {self._log}.")
 
     def wait(self) -> None:
-        """Until it ends, or the user ends it with Ctrl-C."""
+        """Until the user ends it with Ctrl-C.
+
+        Raises:
+            Failure: it ended by itself.
+        """
         try:
-            self._process.wait()
+            code = self._process.wait()
         except KeyboardInterrupt:
             self.stop()
+            return
+        self.stop()
+        if code != 0:
+            raise Failure(f"JupyterLab ended by itself (exit code {code}).", f"See {self._log}.")
 
     def stop(self) -> None:
         """End it. Runs, clusters and endpoints are the service's and go on."""
@@ -89,3 +104,9 @@ class RunningLab:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

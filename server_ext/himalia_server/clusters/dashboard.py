@@ -2,14 +2,22 @@
 
 A scheduler serves them on a unix socket (see `himalia.dask_preload`); of its routes only those are let through that
 read. Dask's proxy to workers' ports and its scheduler API are not.
+
+The pages come to a browser from JupyterLab's own address, and some put names of tasks and texts of exceptions into
+the page as they are. So only the scripts that the scheduler itself wrote into a page may run, each named by its hash;
+what data smuggles in later may not. This does not hold against somebody who runs code *in* the scheduler: attaching
+a project to a cluster declares trust in all who may connect to it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
+from base64 import b64encode
 from collections.abc import AsyncIterator
+from hashlib import sha256
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 from starlette.requests import Request
@@ -24,7 +32,8 @@ ALLOWED = re.compile(
     r"""(?x)
     [a-z0-9-]*                                          # a Bokeh document: status, workers, individual-…
     | [a-z0-9-]+/(?:ws|autoload\.js|metadata)           # what its page asks for
-    | info(?:/[A-Za-z0-9%:._~(),' -]+)*\.html | info
+    | info/main/[a-z-]+\.html | info
+    | info/(?:worker|task|logs|call-stack|call-stacks)/[^\x00-\x1f\x7f]+\.html  # an address or a task's key
     | json/[A-Za-z0-9._-]+ | individual-plots\.json | sitemap\.json | health
     | statics?(?:/[A-Za-z0-9@._-]+)+
     """
@@ -33,13 +42,12 @@ CONNECT_SECONDS = 5.0
 FIRST_SECONDS = 60.0
 """The first page has Bokeh imported, on a machine that may be busy with tasks."""
 MESSAGE_BYTES = 64 << 20
-_SENT = ("accept", "accept-encoding", "if-none-match", "if-modified-since", "user-agent")
-_KEPT = ("content-type", "content-encoding", "content-length", "etag", "last-modified", "cache-control", "location")
-_PAGE_HEADERS = {
-    # names of tasks and lines of logs are users' text: nothing they smuggle in may talk to other hosts
-    "content-security-policy": "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; frame-ancestors 'self'",
-    "x-content-type-options": "nosniff",
-}
+_SENT = ("accept", "if-none-match", "if-modified-since", "user-agent")  # no accept-encoding: pages are read here
+_KEPT = ("content-type", "etag", "last-modified", "cache-control", "location")
+_DEEP = re.compile(r"(info/(?:worker|task|logs|call-stack|call-stacks))/(.+)\.html")
+_INLINE = re.compile(rb"<script(?P<attributes>[^>]*)>(?P<text>.*?)</script>", re.DOTALL | re.IGNORECASE)
+_MENU = b"myFunction()"
+"""The one handler within Dask's pages: it opens the menu on a narrow page."""
 
 
 def _session(socket: str) -> aiohttp.ClientSession:
@@ -79,18 +87,51 @@ async def forward(request: Request, socket: str, path: str) -> Response:
     except BaseException:
         await session.close()
         raise
-    return _Forwarded(session, upstream, request.method == "HEAD")
+    if upstream.status != 200 or upstream.content_type != "text/html":
+        return _Forwarded(session, upstream, request.method == "HEAD")
+    try:
+        return await _page(upstream, path)
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        raise Unavailable(f"The cluster's scheduler broke off: {error}.", hint="Try again shortly.") from error
+    finally:
+        upstream.close()
+        await session.close()
+
+
+async def _page(upstream: aiohttp.ClientResponse, path: str) -> Response:
+    """A page of Dask's, with a policy that lets run what Dask wrote into it."""
+    text = await upstream.read()
+    # the pages about one worker or task think they are one level deeper than a browser sees them
+    text = text.replace(b"../../../statics", b"../../statics")
+    return Response(text, 200, _policy(_scripts(text) if "/" not in path else []), upstream.headers["content-type"])
+
+
+def _scripts(page: bytes) -> list[bytes]:
+    inline = [match["text"] for match in _INLINE.finditer(page) if b"src=" not in match["attributes"]]
+    return [*inline, _MENU]
+
+
+def _policy(scripts: list[bytes]) -> dict[str, str]:
+    """Headers that allow these inline scripts and no others. Bokeh makes functions from texts, hence unsafe-eval."""
+    hashes = "".join(f" 'sha256-{b64encode(sha256(script).digest()).decode()}'" for script in scripts)
+    policy = (
+        "default-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; object-src 'none'; base-uri 'none'; "
+        f"script-src 'self' 'unsafe-eval' 'unsafe-hashes'{hashes}; frame-src 'none'; frame-ancestors 'self'"
+    )
+    return {"content-security-policy": policy, "x-content-type-options": "nosniff"}
 
 
 def _target(path: str, request: Request | WebSocket) -> URL:
     query = request.scope["query_string"].decode("latin-1")
-    quoted = URL.build(scheme="http", host="localhost", path=f"/{path}").raw_path
+    deep = _DEEP.fullmatch(path)
+    # an address (tls://…) or a task's key is one part of the path, whatever it holds
+    quoted = f"/{deep[1]}/{quote(deep[2], safe='')}.html" if deep else f"/{quote(path)}"
     return URL(f"http://localhost{quoted}" + (f"?{query}" if query else ""), encoded=True)
 
 
 class _Forwarded(StreamingResponse):
     def __init__(self, session: aiohttp.ClientSession, upstream: aiohttp.ClientResponse, without_body: bool) -> None:
-        headers = {name: upstream.headers[name] for name in _KEPT if name in upstream.headers} | _PAGE_HEADERS
+        headers = {name: upstream.headers[name] for name in _KEPT if name in upstream.headers} | _policy([])
         location = headers.get("location", "")
         if location.startswith("/"):
             # the scheduler does not know where it is mounted; its pages refer to each other relatively

@@ -17,7 +17,7 @@ from himalia._digest import tree_digest
 
 from ..service.auth import Principal
 from ..service.context import Context
-from ..service.problems import Conflict, NotFound, nearest
+from ..service.problems import Conflict, NotFound, Unavailable, nearest
 from ..store import Deployment, DeploymentKey, Project, Revision, now
 from ..tracking import Tracking
 from .gateway import GatewayProcess
@@ -214,6 +214,7 @@ class Deployments:
         """
         with self.context.database.read() as session:
             row = self._row(session, project, name)
+        self._require_answering(row.name)
         return EndpointExample(**self.trial.ask(row.name, self.gateway.port))
 
     def predict(self, project: Project, name: str, document: dict[str, Any]) -> Prediction:
@@ -224,10 +225,17 @@ class Deployments:
         """
         with self.context.database.read() as session:
             row = self._row(session, project, name)
+        self._require_answering(row.name)
         began = time.perf_counter()
         answer = self.trial.ask(row.name, self.gateway.port, document)
         took = (time.perf_counter() - began) * 1000
         return Prediction(predictions=answer.get("predictions"), milliseconds=round(took, 2))
+
+    def _require_answering(self, name: str) -> None:
+        """Refuse unless the gateway said, over its own socket, that it answers: a stranger may have got its port."""
+        told = self.gateway.state.get("deployments", {}).get(name, {}).get("revisions", {})
+        if self.gateway.state.get("config_error") or all(entry.get("state") != "ready" for entry in told.values()):
+            raise Unavailable(f"The endpoint {name!r} is not ready.", hint="Its row says why; try again when it is.")
 
     def _apply(self) -> int:
         with self.context.database.read() as session:

@@ -12,7 +12,7 @@ from tornado import web
 from tornado.http1connection import HTTP1Connection
 from tornado.iostream import StreamClosedError
 
-from himalia_server.service.problems import Problem, Unavailable
+from himalia_server.service.problems import Invalid, Problem, Unavailable
 
 from . import wire
 from .handlers import PAGE_POLICY, Guarded, HimaliaHandler, PageHandler
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 UNLIMITED = 1 << 62
 """Files are as large as they are; the service refuses what it would have to hold in memory."""
+HEAD_SECONDS = 90.0
 QUEUED_CHUNKS = 8
 """Parts of a body (of 64 KiB each) that wait for the service; then the browser waits."""
 _READING = ("GET", "HEAD")
@@ -154,6 +155,13 @@ class Forward(Guarded):
                     continue
                 self.log.info("Himalia: the service did not answer: %s", type(error).__name__)
                 raise _silent(unsent) from error
+            except ValueError as error:
+                raise Invalid(f"The request cannot be passed on: {error}.") from error
+            except TimeoutError as error:
+                raise Unavailable(
+                    f"The service has not answered within {HEAD_SECONDS:g} s.",
+                    hint="If it stays so: himalia down, himalia up.",
+                ) from error
             if answer.status != 401:
                 return answer
             # The token is not the browser's, so a 401 would mislead it. A new service may have made a new one.
@@ -167,9 +175,17 @@ class Forward(Guarded):
         )
 
     async def _send(self, upstream: Upstream, target: str, user: str | None) -> aiohttp.ClientResponse:
+        session = await self.link.session()
+        # how long a body takes is the browser's affair; without one an answer begins soon
+        patience = None if self._body is not None else HEAD_SECONDS
+        async with asyncio.timeout(patience):
+            return await self._request(session, upstream, target, user)
+
+    async def _request(
+        self, session: aiohttp.ClientSession, upstream: Upstream, target: str, user: str | None
+    ) -> aiohttp.ClientResponse:
         from yarl import URL
 
-        session = await self.link.session()
         request = self.request
         return await session.request(
             request.method or "GET",

@@ -83,7 +83,6 @@ class Link:
 
     def __init__(self) -> None:
         self.bridges: WeakSet[Bridge] = WeakSet()
-        self.closing = False
         self._upstream: Upstream | None = None
         self._session: asyncio.Task[aiohttp.ClientSession] | None = None
         self._looking: asyncio.Task[Upstream] | None = None
@@ -133,17 +132,17 @@ class Link:
         self.forget(upstream)
         deadline = time.monotonic() + ENDING_SECONDS
         while time.monotonic() < deadline:
+            gone = not upstream.found.identity.alive()  # before the look, which may otherwise still see it
             facts = await asyncio.to_thread(_look)
-            if facts["state"] != "stopped" or facts["crashed"]:
+            if facts["state"] == "running" or facts["crashed"]:
                 return "back"
-            if not upstream.found.identity.alive():
-                return "stopped"
+            if gone:
+                return "stopped" if facts["state"] == "stopped" else "back"
             await asyncio.sleep(0.1)
         return "back"
 
     async def close(self) -> None:
         """End the sockets and connections of this server."""
-        self.closing = True
         await asyncio.gather(*(bridge.shut_down() for bridge in list(self.bridges)))
         if self._session is not None:
             session, self._session = self._session, None

@@ -31,7 +31,9 @@ class StatusHandler(HimaliaHandler):
 
     @web.authenticated
     async def post(self) -> None:
-        """The same, once the service runs. One that is older than this extension is replaced."""
+        """The same, once the service runs. One that is older than this extension is replaced. Not for guests."""
+        if acting_for(self.identity_provider, self.current_user) is not None:
+            raise web.HTTPError(403, "Only the owner of this Jupyter server starts the service.")
         try:
             await self.link.ensure()
         except (NewerService, OSError, RuntimeError) as error:

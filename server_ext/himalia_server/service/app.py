@@ -10,7 +10,7 @@ import shutil
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
@@ -31,6 +31,7 @@ from .gatekeeper import Denials, Gatekeeper
 from .layer import publish_layer
 from .logs import request_id
 from .problems import Problem, StorageFull
+from .site import write_private
 
 log = logging.getLogger(__name__)
 HOUSEKEEPING = 300.0
@@ -153,7 +154,10 @@ def stop(app: FastAPI, *, keep_children: bool) -> None:
 
 
 def announce_stop(context: Context) -> None:
-    """End event streams, so that the server can end."""
+    """End event streams, so that the server can end; from now on, whoever looks is told that the service is stopped."""
+    file = context.site.state_file
+    with suppress(OSError, ValueError):  # not written yet, or removed already
+        write_private(file, json.dumps(json.loads(file.read_text()) | {"stopping": True}))
     context.stopping.set()
     context.events.announce()
 

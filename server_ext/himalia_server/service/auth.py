@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 PERSON = re.compile(r"[^\s\x00-\x1f\x7f/:]{1,128}")
 """What an identity provider may call a person."""
+SHOWN = 200
+"""Characters of what a refused caller named that go into the audit log."""
 WHILE_DELETING = {"project.read", "project.delete", "run.read", "run.progress", "cluster.read", "deployment.read"}
 """What can still be done in a project whose deletion has begun."""
 
@@ -64,8 +66,9 @@ def identify(context: Context, token: str | None, person: str | None = None) -> 
             return None
         # site roles belong to persons; code that acts for one never has them
         site_role = SiteRole(user.site_role) if user.site_role and row.purpose == "user" else None
-        if person is not None and person != row.user:
-            if site_role != SiteRole.ADMIN or not PERSON.fullmatch(person):
+        if person is not None:
+            # the owner is never named: a guest who happens to be called so is not the owner
+            if person == row.user or site_role != SiteRole.ADMIN or not PERSON.fullmatch(person):
                 return None
             return Principal(person, "forwarded", None, row.id, None, None, None, None)
         limit = Role(row.role) if row.role else None
@@ -132,7 +135,11 @@ def authorize(
         raise Conflict(f"The project {slug} is being deleted.")
     if persons_only and principal.purpose != "user":
         deny(context, principal, action, slug, subject)
-        raise Forbidden(f"{action} is for persons; the token in use belongs to a {principal.purpose}.")
+        whose = "a guest of this Jupyter server" if principal.purpose == "forwarded" else f"a {principal.purpose}"
+        raise Forbidden(
+            f"{action} is for persons with a token of their own; this came from {whose}.",
+            hint="Use your own JupyterLab, or the himalia command.",
+        )
     if not may(role, action):
         deny(context, principal, action, slug, subject)
         raise Forbidden(
@@ -170,8 +177,8 @@ def deny(
             actor=principal.user,
             purpose=principal.purpose,
             action=action,
-            project=project,
-            subject=subject,
+            project=project and project[:SHOWN],
+            subject=subject and subject[:SHOWN],
             outcome="denied",
             detail=detail,
         )

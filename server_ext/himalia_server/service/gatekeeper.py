@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from starlette.requests import HTTPConnection
@@ -65,6 +66,8 @@ class Gatekeeper:
 
     def __init__(self, app: ASGIApp, context: Context, denials: Denials) -> None:
         self.app, self.context, self.denials = app, context, denials
+        # of its own: whatever hangs in other threads, callers are still told who they are
+        self._threads = ThreadPoolExecutor(4, "gatekeeper")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let in or refuse."""
@@ -73,7 +76,8 @@ class Gatekeeper:
             return
         connection = HTTPConnection(scope)
         who = (bearer(connection), forwarded_person(connection))
-        principal = await asyncio.to_thread(identify, self.context, *who)
+        loop = asyncio.get_running_loop()
+        principal = await loop.run_in_executor(self._threads, identify, self.context, *who)
         if principal is None:
             method = scope.get("method", "WEBSOCKET")
             await asyncio.to_thread(self.denials.record, method, scope["path"][:200])

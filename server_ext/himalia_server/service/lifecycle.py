@@ -26,6 +26,8 @@ from .site import Site
 
 START_SECONDS = 60.0
 STOP_SECONDS = 60.0
+HANGING_SECONDS = 30.0
+"""A service that is stopping lives on for a while too."""
 LOCK_SECONDS = 10.0
 """A killed process keeps its locks until the last of its threads has ended."""
 
@@ -98,12 +100,28 @@ def ensure_running(site: Site) -> Found:
                     _replace_older(found)
                     found = None
                 if found is None:
-                    found = _start(site)
+                    found = _await_hanging(site) or _start(site)
         except LockTimeout as error:
             raise ServiceError(
                 f"Another process is starting the service and does not come to an end: {error}"
             ) from error
     return found
+
+
+def _await_hanging(site: Site) -> Found | None:
+    """A service that lives but did not answer, when it answers after all; None when none lives."""
+    deadline = time.monotonic() + HANGING_SECONDS
+    while (identity := _hanging(site)) is not None:
+        found = find(site)
+        if found is not None:
+            return found
+        if time.monotonic() > deadline:
+            raise ServiceError(
+                f"The service (pid {identity.pid}) lives but does not answer; the machine may be out of memory, or the "
+                "process was stopped. End it and what it started with himalia down, then himalia up."
+            )
+        time.sleep(0.1)
+    return None
 
 
 def _replace_older(found: Found) -> None:
@@ -221,6 +239,14 @@ def _hanging(site: Site) -> ProcessIdentity | None:
     return identity if identity.alive() else None
 
 
+def _stopping(site: Site) -> bool:
+    """Whether the service that the state file names is on its way to its end."""
+    try:
+        return bool(json.loads(site.state_file.read_text()).get("stopping"))
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
 def _end(identity: ProcessIdentity) -> None:
     for number, patience in ((signal.SIGTERM, 10.0), (signal.SIGKILL, 10.0)):
         os.kill(identity.pid, number)
@@ -258,7 +284,8 @@ def look() -> dict[str, Any]:
     found = find(site)
     if found is not None:
         return {"state": "running", "version": found.version, "site": site.id, "crashed": False}
-    state = "starting" if starting(site) else "stopped"
+    # one that lives but does not answer is waited for, and told of by whoever starts it
+    state = "starting" if starting(site) or (_hanging(site) and not _stopping(site)) else "stopped"
     return {"state": state, "version": None, "site": site.id, "crashed": crashed(site)}
 
 
@@ -285,10 +312,4 @@ def crashed(site: Site) -> bool:
         return False
     except (OSError, ValueError, KeyError, TypeError):
         return True  # a state file is written whole, so the disk or a person has damaged it
-    return not identity.alive()
-
-
-def ensure() -> dict[str, Any]:
-    """Start the service when there is none; the same facts as `look`."""
-    found = ensure_running(Site.open())
-    return {"state": "running", "version": found.version, "site": found.site.id, "crashed": False}
+    return not identity.alive() and not _stopping(site)

@@ -32,6 +32,7 @@ NICE = 10
 """MLflow starts in the background of a lab that somebody wants to use."""
 
 
+WORKSPACE_SECONDS = 5.0
 NEWEST = 5
 """Versions of a model, from the newest, that are told with their metrics."""
 
@@ -131,15 +132,15 @@ class Tracking:
         Raises:
             TrackingUnavailable: MLflow does not answer.
         """
-        client = MlflowClient(self.socket, project.slug)
-        with self._lock:
-            if project.slug not in self._workspaces:
-                try:
-                    client.ensure_workspace(project.slug)
-                except (MlflowUnavailable, MlflowError) as error:
-                    raise TrackingUnavailable(str(error)) from error
+        if project.slug not in self._workspaces:
+            # outside of any lock and not for long: an MLflow that hangs must hang nothing else
+            try:
+                MlflowClient(self.socket, project.slug, WORKSPACE_SECONDS).ensure_workspace(project.slug)
+            except (MlflowUnavailable, MlflowError) as error:
+                raise TrackingUnavailable(str(error)) from error
+            with self._lock:
                 self._workspaces.add(project.slug)
-        return client
+        return MlflowClient(self.socket, project.slug)
 
     def ready(self, project: Project) -> None:
         """Make sure that the project's workspace exists before something is forwarded to it.

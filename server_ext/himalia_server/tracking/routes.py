@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Request, Response
@@ -16,6 +17,8 @@ from .models import AliasSet, ModelList, ModelView, TrackingStatus
 
 router = APIRouter(tags=["models"])
 mlflow_router = APIRouter(include_in_schema=False)
+_threads = ThreadPoolExecutor(8, "mlflow-door")
+"""Of the door alone: when MLflow hangs, only those wait who want something of it."""
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 
 
@@ -73,7 +76,7 @@ async def mlflow(slug: str, path: str, request: Request, caller: Caller, manager
         return role or Role.VIEWER
 
     try:
-        role = await asyncio.to_thread(enter)
+        role = await asyncio.get_running_loop().run_in_executor(_threads, enter)
     except TrackingUnavailable:
         text = "MLflow is starting. Try again in a few seconds."
         document = {"error_code": "TEMPORARILY_UNAVAILABLE", "message": text}

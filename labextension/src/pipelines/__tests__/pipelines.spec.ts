@@ -101,6 +101,15 @@ describe('errors', () => {
   });
 });
 
+describe('an error of one long line', () => {
+  it('is cut for the row, and whole below', () => {
+    const error = `ValueError: ${'x'.repeat(10_000)}`;
+    const { summary, rest } = splitError(error);
+    expect(summary.length).toBeLessThan(300);
+    expect(rest).toBe(error);
+  });
+});
+
 describe('the timeline', () => {
   it('draws each stage in its part of the time', () => {
     const stages = [

@@ -25,6 +25,10 @@ describe('the page of a project', () => {
     expect(path(projectUrl('flights', null))).toBe('/base/lab/workspaces/flights');
   });
 
+  it('names the project once more, for the workspace that a second tab gets', () => {
+    expect(askedFor(new URL(projectUrl('flights', 'a/flights')).search)).toBe('flights');
+  });
+
   it('can be asked for in the address', () => {
     expect(askedFor('?x=1&himalia-project=flights')).toBe('flights');
     expect(askedFor('')).toBe('');

@@ -200,6 +200,8 @@ class Parts extends FakeParts implements IHimaliaParts {
   };
   projects = [project('flights')];
   leaves = false;
+  left = 0;
+  before: string | null = null;
 
   async request<T>(_method: string, path: string): Promise<T> {
     this.asked.push(path);
@@ -218,7 +220,12 @@ class Parts extends FakeParts implements IHimaliaParts {
     return Promise.resolve(projects.find(({ slug }) => slug === 'flights')?.slug ?? null);
   }
 
+  missed(): Promise<string | null> {
+    return Promise.resolve(this.before);
+  }
+
   leaveFor(): Promise<boolean> {
+    this.left += 1;
     return Promise.resolve(this.leaves);
   }
 }
@@ -335,6 +342,64 @@ describe('the open project', () => {
     await parts.clock.pass(1000);
     expect(parts.asked).toEqual(['projects/flights']);
     expect(himalia.store?.project.problem).toBe('line 3');
+  });
+
+  it('asks again, when somebody answers again, for what could not be read', async () => {
+    const broken = () => Promise.reject(Object.assign(new Error('gone'), { status: 0 }));
+    const answer = parts.answers['projects/flights/models'];
+    parts.socket.say(event(1, 'project.created', 'other'));
+    parts.answers['projects/flights/models'] = broken;
+    parts.socket.say(event(2, 'model.alias', 'm'));
+    await parts.clock.pass(1000);
+    expect(himalia.store?.models.problem?.message).toBe('gone');
+    parts.answers['projects/flights/models'] = answer;
+    parts.socket.end(1012);
+    await parts.clock.pass(1000);
+    parts.socket.onopen?.(new Event('open')); // nothing was missed: no reset comes
+    await parts.clock.pass(1000);
+    expect(himalia.connection).toBe('live');
+    expect(himalia.store?.models.problem).toBeNull();
+  });
+
+  it('asks again for the list of projects as well', async () => {
+    parts.socket.say(event(1, 'cluster.state', 'local', { state: 'running' }));
+    const answer = parts.answers['projects'];
+    parts.answers['projects'] = () => Promise.reject(new Error('gone'));
+    parts.socket.say(event(2, 'project.created', 'other'));
+    await parts.clock.pass(1000);
+    expect(himalia.problem?.message).toBe('gone');
+    parts.answers['projects'] = answer;
+    parts.socket.end(1012);
+    await parts.clock.pass(1000);
+    parts.socket.onopen?.(new Event('open'));
+    await parts.clock.pass(1000);
+    expect(himalia.problem).toBeNull();
+  });
+
+  it('follows a service that was started elsewhere as soon as it answers', async () => {
+    parts.socket.end(4503);
+    expect(himalia.connection).toBe('stopped');
+    await himalia.request('GET', 'projects');
+    await settle();
+    parts.socket.welcome();
+    expect([himalia.connection, parts.starts]).toEqual(['live', 0]);
+  });
+
+  it('is not left for itself, which in a second tab of its workspace would never end', async () => {
+    parts.leaves = true;
+    await himalia.open('flights');
+    expect([parts.left, himalia.store?.slug]).toEqual([0, 'flights']);
+  });
+
+  it('is told to be gone when it went while the page was not there', async () => {
+    const fresh = new Parts();
+    fresh.projects = [];
+    fresh.before = 'flights';
+    const page = new Himalia(fresh);
+    await page.machine.begin();
+    fresh.socket.welcome();
+    await fresh.clock.pass(1000);
+    expect([page.store, page.deleted]).toEqual([null, 'flights']);
   });
 
   it('stays when another one is opened, because that is another page', async () => {

@@ -1,0 +1,81 @@
+import { JupyterFrontEnd } from '@jupyterlab/application';
+import { PageConfig } from '@jupyterlab/coreutils';
+import { ServerConnection } from '@jupyterlab/services';
+import { StateDB } from '@jupyterlab/statedb';
+import { nullTranslator } from '@jupyterlab/translation';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+
+import type { Project } from '../../api/types';
+import { browserParts } from '../parts';
+
+const projects = [{ slug: 'flights' }, { slug: 'other' }] as Project[];
+let state: StateDB;
+
+function page(
+  workspace: string,
+  search = '',
+  fetch?: ServerConnection.ISettings['fetch']
+): ReturnType<typeof browserParts> {
+  PageConfig.setOption('workspace', workspace);
+  window.history.replaceState({}, '', `/base/lab${search}`);
+  const serverSettings = ServerConnection.makeSettings(fetch && { fetch });
+  const app = { serviceManager: { serverSettings } } as unknown as JupyterFrontEnd;
+  return browserParts(app, null, state, nullTranslator.load('himalia'));
+}
+
+beforeEach(() => {
+  state = new StateDB();
+});
+
+afterEach(() => {
+  PageConfig.setOption('workspace', '');
+  window.history.replaceState({}, '', '/');
+});
+
+describe('the project of a page', () => {
+  it('is that of its workspace', async () => {
+    expect(await page('flights').choose(projects)).toBe('flights');
+  });
+
+  it('is the one asked for, also when JupyterLab has changed the address since', async () => {
+    const second = page('auto-x', '?himalia-project=flights');
+    window.history.replaceState({}, '', '/base/lab/workspaces/auto-x');
+    expect(await second.choose(projects)).toBe('flights');
+    expect(await page('auto-x').choose(projects)).toBe('flights'); // after a reload
+  });
+
+  it('is none in a workspace that is no project', async () => {
+    expect(await page('mine').choose(projects)).toBeNull();
+    expect(await page('mine').missed(projects)).toBeNull();
+  });
+
+  it('is missed when it is gone, at every load of its workspace', async () => {
+    await page('flights').choose(projects);
+    const left = projects.slice(1);
+    expect(await page('flights').choose(left)).toBeNull();
+    expect(await page('flights').missed(left)).toBe('flights');
+    expect(await page('flights').missed(left)).toBe('flights');
+  });
+
+  it('is missed once elsewhere', async () => {
+    await page('default', '?himalia-project=flights').choose(projects);
+    const left = projects.slice(1);
+    expect(await page('default').missed(left)).toBe('flights');
+    expect(await page('default').missed(left)).toBeNull();
+  });
+});
+
+describe('a question', () => {
+  it('is given up when nobody answers, but an act is not: it may take long', async () => {
+    vi.spyOn(AbortSignal, 'timeout').mockReturnValue(AbortSignal.abort());
+    const aborted: Record<string, boolean> = {};
+    const parts = page('', '', request => {
+      const { method, signal } = request as Request;
+      aborted[method] = signal.aborted;
+      return Promise.resolve(new Response('{}'));
+    });
+    await parts.request('GET', 'projects');
+    await parts.request('POST', 'projects', { name: 'x' });
+    expect(aborted).toEqual({ GET: true, POST: false });
+  });
+});
