@@ -1,7 +1,6 @@
 import { DocumentRegistry, IDocumentWidget } from '@jupyterlab/docregistry';
 import { IDocumentManager } from '@jupyterlab/docmanager';
 import {
-  Notebook,
   NotebookActions,
   NotebookPanel,
   NotebookWidgetFactory,
@@ -31,7 +30,7 @@ export function openExecuted(
   const path = executedPath(executed);
   const widget = manager.openOrReveal(path, FACTORY, undefined, { activate });
   if (widget instanceof NotebookPanel && !widget.hasClass('jp-Himalia-executed')) {
-    keepAsItIs(widget.content);
+    keepAsItIs(widget);
   }
   if (widget) {
     const { stage, run } = executed;
@@ -54,12 +53,14 @@ export function openExecuted(
  * button below it, and by dragging cells. Its keys are commands for JupyterLab's own notebooks, so the way through the
  * cells is opened here.
  */
-function keepAsItIs(notebook: Notebook): void {
+function keepAsItIs(panel: NotebookPanel): void {
+  const notebook = panel.content;
   if (notebook.layout instanceof NotebookWindowedLayout) {
     notebook.layout.footer = null;
   }
   for (const type of ['lm-dragenter', 'lm-dragover', 'lm-drop']) {
-    notebook.node.addEventListener(type, event => event.stopImmediatePropagation(), true);
+    // above the notebook, which listens before whoever comes later; tabs may still be dragged here
+    panel.node.addEventListener(type, event => dragsCells(event) && event.stopPropagation(), true);
   }
   notebook.node.addEventListener('keydown', event => {
     const inText = (event.target as HTMLElement).closest('.cm-content, input, textarea');
@@ -80,6 +81,11 @@ function keepAsItIs(notebook: Notebook): void {
     event.stopPropagation();
     void notebook.scrollToItem(notebook.activeCellIndex).then(undefined, () => undefined);
   });
+}
+
+function dragsCells(event: Event): boolean {
+  const { mimeData } = event as Event & { mimeData?: { hasData(type: string): boolean } };
+  return mimeData?.hasData('application/vnd.jupyter.cells') ?? false;
 }
 
 /** Notebooks look and render here as everywhere: the parts are those of JupyterLab's own factory. */

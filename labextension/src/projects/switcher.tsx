@@ -95,7 +95,9 @@ export function ProjectList(props: IProjectListProps): React.ReactElement {
   const shown = orderProjects(projects, recent, filter);
   const active = Math.min(index, shown.length - 1);
   const activeSlug = shown.length > 0 ? shown[active].slug : null;
-  React.useEffect(() => onActive?.(activeSlug), [onActive, activeSlug]);
+  React.useEffect(() => {
+    onActive?.(activeSlug); // what it returns is no clean-up
+  }, [onActive, activeSlug]);
   const move = (to: number) => {
     const next = (to + shown.length) % shown.length;
     setIndex(next);

@@ -20,7 +20,7 @@ Element.prototype.scrollIntoView = () => undefined; // jsdom has no layout
 describe('the list of projects', () => {
   it('tells which one Enter would open', () => {
     const told: (string | null)[] = [];
-    const onActive = (slug: string | null) => void told.push(slug);
+    const onActive = (slug: string | null) => told.push(slug);
     render(
       <ProjectList
         projects={projects}
