@@ -263,7 +263,8 @@ def test_a_service_that_does_not_prove_itself_gets_no_token(server: Jupyter, cli
     with fake_service(server.site) as stranger:
         stranger.site = Site(stranger.site.home, stranger.site.id, "another secret")
         answer = client.get("api/v1/x")
-        assert (answer.status_code, answer.json()["service"]) == (503, "stopped")
+        # it lives, so it may be a service that hangs: whoever starts one is told so
+        assert (answer.status_code, answer.json()["service"]) == (503, "starting")
         assert stranger.requests == []
 
 
