@@ -162,8 +162,11 @@ def test_open_is_jupyterlab_in_the_project(lab: Lab) -> None:
             return dict(reply.json()) if reply.status_code == 200 else None
 
         assert wait_until(specs, 90, "JupyterLab")["default"] == lab.get("/projects/tiny")["kernelspec"]
-        listed = httpx.get(f"http://127.0.0.1:{port}/api/contents?token=t", trust_env=False).json()["content"]
+        # the root is the folder above, so that projects beside it can be opened too
+        listed = httpx.get(f"http://127.0.0.1:{port}/api/contents/tiny?token=t", trust_env=False).json()["content"]
         assert "himalia.toml" in {entry["name"] for entry in listed}
+        start = httpx.get(f"http://127.0.0.1:{port}/?token=t", trust_env=False, follow_redirects=True)
+        assert start.url.path == "/lab/workspaces/tiny/tree/tiny"
     finally:
         server.terminate()
         server.wait(30)
