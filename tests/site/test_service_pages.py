@@ -30,7 +30,7 @@ from tests.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
-def served(lab: Lab) -> Lab:
+def served(lab: Lab) -> Iterator[Lab]:
     """`tiny` has run and its model answers at the endpoint tiny-pages."""
     lab.tracking_ready()
     run = lab.post("/projects/tiny/runs", {})
@@ -38,7 +38,8 @@ def served(lab: Lab) -> Lab:
     lab.post("/projects/tiny/deployments", {"name": "tiny-pages", "model": "models:/tiny/1"})
     path = "/projects/tiny/deployments/tiny-pages"
     wait_until(lambda: lab.get(path)["state"] == "ready", 120, "the endpoint")
-    return lab
+    yield lab
+    assert lab.request("DELETE", path).status_code == 204
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,7 @@
 import { TranslationBundle } from '@jupyterlab/translation';
 
+import { IHimalia } from '../tokens';
+
 /** Roles from the weakest to the strongest. */
 const RANK = ['viewer', 'contributor', 'operator', 'approver', 'owner'];
 
@@ -39,4 +41,19 @@ export function refusedBy(
     role,
     WEAKEST[action]
   );
+}
+
+/** Why something cannot be done in the open project now, for tooltips and messages; null when it can be tried. */
+export function whyNot(
+  himalia: Pick<IHimalia, 'connection' | 'store'>,
+  action: Action,
+  trans: TranslationBundle
+): string | null {
+  if (!himalia.store) {
+    return trans.__('Open a project first.');
+  }
+  if (himalia.connection === 'stopped') {
+    return trans.__('Himalia’s service does not run. Start it first.');
+  }
+  return refusedBy(himalia.store.project.role, action, trans) ?? null;
 }

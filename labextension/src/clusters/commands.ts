@@ -4,9 +4,10 @@ import { TranslationBundle } from '@jupyterlab/translation';
 import { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 
 import { at } from '../api/request';
+import { whyNot } from '../api/roles';
 import { Cluster } from '../api/types';
 import { CommandIDs } from '../commands';
-import { notifyProblem } from '../components/notify';
+import { notifyProblem, unless } from '../components/notify';
 import { Documents } from '../frame/documents';
 import { IHimalia, IProjectStore } from '../tokens';
 
@@ -24,34 +25,35 @@ export interface IClusterParts {
 export function addClusterCommands(parts: IClusterParts): string[] {
   const { app, himalia, trans } = parts;
   const { commands } = app;
-  const isEnabled = () => himalia.store !== null;
+  const refusal = () => whyNot(himalia, 'cluster.write', trans);
+  const isEnabled = () => refusal() === null;
   const hasCluster = () => Boolean(himalia.store?.clusters.items?.length);
   const text = { type: 'string' };
 
   commands.addCommand(CommandIDs.startCluster, {
     label: trans.__('Start a Cluster…'),
-    caption: trans.__('Start workers for this project'),
+    caption: () => refusal() ?? trans.__('Start workers for this project'),
     describedBy: {
       args: { type: 'object', properties: { name: text, workers: { type: 'integer' } } }
     },
     isEnabled,
-    execute: args => startCluster(himalia, trans, args)
+    execute: unless(refusal, args => startCluster(himalia, trans, args))
   });
   commands.addCommand(CommandIDs.scaleCluster, {
     label: trans.__('Scale a Cluster…'),
-    caption: trans.__('Change the number of workers'),
+    caption: () => refusal() ?? trans.__('Change the number of workers'),
     describedBy: {
       args: { type: 'object', properties: { name: text, workers: { type: 'integer' } } }
     },
-    isEnabled: hasCluster,
-    execute: args => withCluster(himalia, trans, args, scaleCluster)
+    isEnabled: () => isEnabled() && hasCluster(),
+    execute: unless(refusal, args => withCluster(himalia, trans, args, scaleCluster))
   });
   commands.addCommand(CommandIDs.stopCluster, {
     label: trans.__('Stop a Cluster…'),
-    caption: trans.__('End the workers'),
+    caption: () => refusal() ?? trans.__('End the workers'),
     describedBy: { args: { type: 'object', properties: { name: text } } },
-    isEnabled: hasCluster,
-    execute: args => withCluster(himalia, trans, args, stopCluster)
+    isEnabled: () => isEnabled() && hasCluster(),
+    execute: unless(refusal, args => withCluster(himalia, trans, args, stopCluster))
   });
   addDashboard(parts, hasCluster);
 

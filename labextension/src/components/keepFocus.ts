@@ -31,7 +31,11 @@ export function keepFocus(node: HTMLElement): () => void {
     }
     focused = null;
     if (nobody) {
-      nearest(parents)?.focus({ preventScroll: true });
+      const next = nearest(parents) ?? node;
+      if (next === node) {
+        node.tabIndex = -1; // nothing else is left in it
+      }
+      next.focus({ preventScroll: true });
     }
   };
   node.addEventListener('focusin', onFocusIn);

@@ -1,5 +1,6 @@
 import { Notification } from '@jupyterlab/apputils';
 import { TranslationBundle } from '@jupyterlab/translation';
+import { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 
 import { toProblem } from '../api/problem';
 
@@ -13,4 +14,19 @@ export function notifyProblem(what: string, error: unknown, trans: TranslationBu
   Notification.error([what, problem.message, problem.hint].filter(Boolean).join(' '), {
     autoClose: false
   });
+}
+
+/** A command's act that tells why it cannot be done now, if so: `isEnabled` alone stops no caller. */
+export function unless(
+  refusal: () => string | null,
+  act: (args: ReadonlyPartialJSONObject) => Promise<void>
+): (args: ReadonlyPartialJSONObject) => Promise<void> {
+  return async args => {
+    const reason = refusal();
+    if (reason === null) {
+      await act(args);
+    } else {
+      Notification.warning(reason);
+    }
+  };
 }

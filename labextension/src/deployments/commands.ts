@@ -4,9 +4,10 @@ import { TranslationBundle } from '@jupyterlab/translation';
 import { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 
 import { RequestError, at } from '../api/request';
+import { whyNot } from '../api/roles';
 import { Deployment } from '../api/types';
 import { CommandIDs } from '../commands';
-import { notifyProblem } from '../components/notify';
+import { notifyProblem, unless } from '../components/notify';
 import { Documents } from '../frame/documents';
 import { IHimalia } from '../tokens';
 import { freeName } from './names';
@@ -35,18 +36,21 @@ export function addDeploymentCommands(
   const some = (filter: (item: Deployment) => boolean = () => true) =>
     Boolean(himalia.store?.deployments.items?.some(filter));
 
+  const mayNotAsk = () => whyNot(himalia, 'deployment.request', trans);
+  const mayNotWrite = () => whyNot(himalia, 'deployment.write', trans);
   commands.addCommand(CommandIDs.deploy, {
     label: trans.__('Deploy a Model…'),
-    caption: trans.__('Put a model version behind an endpoint'),
+    caption: () => mayNotAsk() ?? trans.__('Put a model version behind an endpoint'),
     describedBy: schema('name', 'model'),
-    isEnabled: () => himalia.store !== null,
-    execute: args => deploy(room, args)
+    isEnabled: () => mayNotAsk() === null,
+    execute: unless(mayNotAsk, args => deploy(room, args))
   });
   commands.addCommand(CommandIDs.confirmDeployment, {
     label: trans.__('Confirm a Deployment…'),
     describedBy: schema('name', 'version'),
-    isEnabled: () => some(item => item.requested_version !== null),
-    execute: args => confirm(room, args)
+    caption: () => mayNotWrite() ?? trans.__('Deploy the version that waits'),
+    isEnabled: () => mayNotWrite() === null && some(item => item.requested_version !== null),
+    execute: unless(mayNotWrite, args => confirm(room, args))
   });
   commands.addCommand(CommandIDs.openDeployment, {
     label: trans.__('Open an Endpoint…'),
@@ -58,8 +62,9 @@ export function addDeploymentCommands(
   commands.addCommand(CommandIDs.deleteDeployment, {
     label: trans.__('Delete an Endpoint…'),
     describedBy: schema('name'),
-    isEnabled: () => some(),
-    execute: args => remove(room, args)
+    caption: () => mayNotWrite() ?? trans.__('Take an endpoint down'),
+    isEnabled: () => mayNotWrite() === null && some(),
+    execute: unless(mayNotWrite, args => remove(room, args))
   });
   const all = [
     CommandIDs.deploy,

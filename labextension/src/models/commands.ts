@@ -3,8 +3,9 @@ import { Notification } from '@jupyterlab/apputils';
 import { TranslationBundle } from '@jupyterlab/translation';
 
 import { at } from '../api/request';
+import { whyNot } from '../api/roles';
 import { CommandIDs } from '../commands';
-import { notifyProblem } from '../components/notify';
+import { notifyProblem, unless } from '../components/notify';
 import { Documents } from '../frame/documents';
 import { IHimalia } from '../tokens';
 
@@ -17,6 +18,7 @@ export function addModelCommands(
 ): void {
   const { commands } = app;
   const text = { type: 'string' };
+  const refusal = () => whyNot(himalia, 'model.alias', trans);
   const tabs = new Documents(app, 'himalia-mlflow', CommandIDs.openMlflow, restorer);
 
   commands.addCommand(CommandIDs.openMlflow, {
@@ -42,6 +44,7 @@ export function addModelCommands(
 
   commands.addCommand(CommandIDs.setAlias, {
     label: trans.__('Set a Model Alias'),
+    caption: () => refusal() ?? trans.__('Point an alias to a version'),
     describedBy: {
       args: {
         type: 'object',
@@ -49,8 +52,8 @@ export function addModelCommands(
         required: ['model', 'version', 'alias']
       }
     },
-    isEnabled: () => himalia.store !== null,
-    execute: async args => {
+    isEnabled: () => refusal() === null,
+    execute: unless(refusal, async args => {
       const { store } = himalia;
       const [model, version, alias] = ['model', 'version', 'alias'].map(key =>
         String(args[key] ?? '')
@@ -71,7 +74,7 @@ export function addModelCommands(
         const what = trans.__('Version %1 of %2 could not be made the %3.', version, model, alias);
         notifyProblem(what, error, trans);
       }
-    }
+    })
   });
   himalia.changed.connect(() => {
     commands.notifyCommandChanged(CommandIDs.openMlflow);

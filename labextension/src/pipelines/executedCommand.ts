@@ -119,7 +119,15 @@ async function show(
   const widget = openExecuted(executed, manager, app.docRegistry, trans, activate);
   if (!widget) {
     Notification.warning(trans.__('This application shows no notebooks.'));
-  } else if (!tracker.has(widget)) {
+    return;
+  }
+  if (!tracker.has(widget)) {
     await tracker.add(widget);
   }
+  void app.restored.then(() => {
+    // one that the saved layout does not know, because it came late the last time, was put away with it
+    if (!widget.isDisposed && !widget.isAttached) {
+      app.shell.add(widget, 'main', { activate: false });
+    }
+  });
 }

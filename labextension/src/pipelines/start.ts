@@ -164,6 +164,9 @@ async function startCluster(
       Notification.update({ id, message, type: 'error', autoClose: false });
     }
     return fault === null;
+  } catch (error) {
+    Notification.dismiss(id);
+    throw error;
   } finally {
     if (store.clusters.items?.some(other => other.name === name && other.state === 'running')) {
       Notification.dismiss(id);

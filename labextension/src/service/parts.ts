@@ -27,7 +27,7 @@ export function browserParts(
   const settings = app.serviceManager.serverSettings;
   const asked = askedFor(window.location.search); // JupyterLab changes the address later
   return {
-    look: () => requestAPI<IServiceFacts>('status', settings, patient()),
+    look: () => look(settings, trans),
     start: () => requestAPI<IServiceFacts>('status', settings, sending('POST', {})),
     wake: () => requestAPI('v1/projects', settings), // may take as long as a start
     open: after => new settings.WebSocket(eventsUrl(settings, after)),
@@ -49,6 +49,26 @@ export function browserParts(
       return Promise.resolve(true);
     }
   };
+}
+
+async function look(
+  settings: ServerConnection.ISettings,
+  trans: TranslationBundle
+): Promise<IServiceFacts> {
+  try {
+    return await requestAPI<IServiceFacts>('status', settings, patient());
+  } catch (error) {
+    if (error instanceof RequestError && error.status === 404) {
+      throw new RequestError(
+        404,
+        trans.__('This Jupyter server does not know Himalia: its extension is not enabled.'),
+        trans.__(
+          'Look with: jupyter server extension list. Enable it with: jupyter server extension enable himalia_server.extension; then restart the Jupyter server.'
+        )
+      );
+    }
+    throw error;
+  }
 }
 
 function patient(): RequestInit {

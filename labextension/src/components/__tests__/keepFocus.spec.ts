@@ -36,6 +36,13 @@ describe('the focus', () => {
     expect(document.activeElement?.id).toBe('fold');
   });
 
+  it('stays in the panel when nothing is left there that could have it', async () => {
+    button('run').focus();
+    panel.replaceChildren('Himalia is starting');
+    await settled();
+    expect(document.activeElement).toBe(panel);
+  });
+
   it('is not taken from elsewhere', async () => {
     button('cancel').focus();
     document.getElementById('outside')!.focus();

@@ -65,6 +65,17 @@ describe('the project of a page', () => {
   });
 });
 
+describe('a Jupyter server without the extension', () => {
+  it('is told as such, with the way out', async () => {
+    const parts = page('', '', () =>
+      Promise.resolve(new Response('{"message": "Not Found"}', { status: 404 }))
+    );
+    const problem = await parts.look().catch((error: unknown) => parts.explain(error));
+    expect(problem).toMatchObject({ status: 404 });
+    expect((problem as { message: string }).message).toMatch(/not enabled/);
+  });
+});
+
 describe('a question', () => {
   it('is given up when nobody answers, but an act is not: it may take long', async () => {
     vi.spyOn(AbortSignal, 'timeout').mockReturnValue(AbortSignal.abort());
