@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 from websockets.sync.client import ClientConnection, unix_connect
 
 from himalia_server.service import lifecycle
@@ -158,8 +159,20 @@ def jupyter(
             process.wait()
             if found := server.found():
                 lifecycle.stop(found)
+            _end_services(server.home)
             if Site.exists(server.home):
                 shutil.rmtree(server.site.runtime, ignore_errors=True)
+
+
+def _end_services(home: Path) -> None:
+    """End what is left of the site: a fake service may have taken the state file of a real one."""
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("HIMALIA_HOME") == str(home) and "himalia_server.service" in process.cmdline():
+                process.kill()
+                process.wait(20)
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
 
 
 def answers(server: Jupyter) -> bool:

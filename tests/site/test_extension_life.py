@@ -16,7 +16,6 @@ from himalia_server import __version__
 from himalia_server.service import lifecycle
 from himalia_server.service.identity import ProcessIdentity
 from himalia_server.service.lifecycle import Found
-from himalia_server.service.site import Site
 from tests.site.extension_lab import Jupyter, jupyter, message
 from tests.site.fake_service import FakeService, fake_service
 from tests.site.test_extension_sockets import close_code
@@ -84,7 +83,8 @@ def test_a_service_that_keeps_crashing_is_left_alone(server: Jupyter) -> None:
 
 def test_a_service_that_was_stopped_stays_so(server: Jupyter) -> None:
     found = server.start_service()
-    with server.websocket(EVENTS) as socket:
+    with server.websocket(f"{EVENTS}?after={2**53 - 1}") as socket:
+        assert message(socket) == {"reset": True}  # from here on it is tied to the service
         lifecycle.stop(found)
         assert close_code(socket) == 4503
     with server.client() as client:
@@ -194,13 +194,14 @@ def test_the_token_of_a_real_service_stays_on_the_server(server: Jupyter) -> Non
 def test_a_service_that_hangs_is_told_apart_from_one_that_is_stopped(
     server: Jupyter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = lifecycle.ensure_running(Site.open())
+    found = server.start_service()
+    monkeypatch.setenv("HIMALIA_HOME", str(server.home))
     monkeypatch.setattr(lifecycle, "HANGING_SECONDS", 0.5)
     os.kill(found.identity.pid, signal.SIGSTOP)
     try:
         assert lifecycle.look()["state"] == "starting"
         with pytest.raises(lifecycle.ServiceError, match="lives but does not answer"):
-            lifecycle.ensure_running(Site.open())
+            lifecycle.ensure_running(server.site)
     finally:
         os.kill(found.identity.pid, signal.SIGCONT)
     assert lifecycle.look()["state"] == "running"

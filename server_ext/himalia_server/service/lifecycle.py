@@ -282,7 +282,7 @@ def look() -> dict[str, Any]:
         return {"state": "stopped", "version": None, "site": None, "crashed": False}
     site = Site.open()
     found = find(site)
-    if found is not None:
+    if found is not None and not _stopping(site):
         return {"state": "running", "version": found.version, "site": site.id, "crashed": False}
     # one that lives but does not answer is waited for, and told of by whoever starts it
     state = "starting" if starting(site) or (_hanging(site) and not _stopping(site)) else "stopped"
