@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -135,15 +136,28 @@ def test_it_works_over_a_restart_of_the_service(lab: Lab, session: Session) -> N
 
 def test_the_same_kernelspec_under_jupyter_console(lab: Lab) -> None:
     command = [sys.executable, "-m", "jupyter", "console", "--simple-prompt"]
-    done = subprocess.run(
+    console = subprocess.Popen(
         [*command, "--kernel", lab.get("/projects/tiny")["kernelspec"]],
-        input="%project\nexit\n",
-        capture_output=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
-        timeout=120,
-        check=False,
     )
-    assert "tiny" in done.stdout, done.stdout + done.stderr
+    assert console.stdin is not None
+    assert console.stdout is not None
+    shown = ""
+    try:
+        while "In [1]:" not in shown:
+            letter = console.stdout.read(1)
+            assert letter, shown
+            shown += letter
+        # the console does not wait until it is subscribed to outputs, and hangs when it misses a cell's end
+        time.sleep(2)
+        shown += console.communicate("%project\nexit\n", timeout=120)[0]
+    finally:
+        console.kill()
+        console.wait()
+    assert "tiny" in shown.partition("In [1]:")[2], shown
 
 
 def test_open_is_jupyterlab_in_the_project(lab: Lab) -> None:
