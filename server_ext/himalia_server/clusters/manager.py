@@ -19,6 +19,7 @@ from ..service.auth import Principal
 from ..service.children import ChildSpec
 from ..service.context import Context
 from ..service.environment import child_environment
+from ..service.once import Once
 from ..service.problems import Conflict, Invalid, NotFound, Unavailable, nearest
 from ..service.site import private_folder, write_private
 from ..store import Cluster, Project
@@ -43,7 +44,9 @@ class Clusters:
         self._locks: dict[str, threading.Lock] = {}
         context.first_cluster = self.first
 
-    def start(self, principal: Principal, project: Project, wanted: ClusterCreate) -> ClusterView:
+    def start(
+        self, principal: Principal, project: Project, wanted: ClusterCreate, once: Once | None = None
+    ) -> ClusterView:
         """Start a cluster.
 
         Raises:
@@ -56,9 +59,11 @@ class Clusters:
                 field="profile",
             )
         with self._changing(project):
-            return self._start(principal, project, wanted)
+            return self._start(principal, project, wanted, once)
 
-    def _start(self, principal: Principal, project: Project, wanted: ClusterCreate) -> ClusterView:
+    def _start(
+        self, principal: Principal, project: Project, wanted: ClusterCreate, once: Once | None
+    ) -> ClusterView:
         workers = wanted.workers or max(1, os.cpu_count() or 1)
         limit = wanted.memory_limit or _fair_share(workers)
         try:
@@ -69,6 +74,7 @@ class Clusters:
             raise Invalid(f"memory_limit {limit!r} is more than any machine has.", field="memory_limit")
         with self.context.change(principal) as change:
             change.require_live(project)
+            change.made(once, wanted.name)
             query = select(Cluster).where(Cluster.project_id == project.id, Cluster.name == wanted.name)
             old = change.session.scalar(query)
             if old is not None:

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Request, Response, WebSocket
 from fastapi.responses import RedirectResponse
 
 from ..service.auth import Caller, authorize
+from ..service.once import OnceKey, make_once
 from ..service.problems import Problem
 from . import dashboard
 from .manager import Clusters
@@ -32,9 +33,15 @@ def list_clusters(slug: str, caller: Caller, manager: Manager) -> ClusterList:
 
 
 @router.post("", status_code=201)
-def start_cluster(slug: str, body: ClusterCreate, caller: Caller, manager: Manager) -> ClusterView:
+def start_cluster(slug: str, body: ClusterCreate, caller: Caller, manager: Manager, once: OnceKey) -> ClusterView:
     """Start a cluster; it is `starting` until the first worker has joined."""
-    return manager.start(caller, authorize(manager.context, caller, slug, "cluster.write", body.name), body)
+    project = authorize(manager.context, caller, slug, "cluster.write", body.name)
+    return make_once(
+        once,
+        manager.context,
+        lambda: manager.start(caller, project, body, once),
+        lambda name: manager.view(project, name),
+    )
 
 
 @router.get("/{name}")

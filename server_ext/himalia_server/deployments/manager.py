@@ -16,7 +16,8 @@ from sqlalchemy.orm import Session
 from himalia._digest import tree_digest
 
 from ..service.auth import Principal
-from ..service.context import Context
+from ..service.context import Change, Context
+from ..service.once import Once
 from ..service.problems import Conflict, NotFound, Unavailable, nearest
 from ..store import Deployment, DeploymentKey, Project, Revision, now
 from ..tracking import Tracking
@@ -36,26 +37,30 @@ class Deployments:
         self.trial = Trial()
         self._lock = threading.Lock()
 
-    def deploy(self, principal: Principal, project: Project, name: str, model: str) -> DeploymentView:
+    def deploy(
+        self, principal: Principal, project: Project, name: str, model: str, once: Once | None = None
+    ) -> DeploymentView:
         """Put a model version behind the endpoint *name*, which is made when it is new.
 
         Raises:
             Conflict: another project has an endpoint of that name.
         """
         with self._lock:
-            revision_id = self._add(principal, project, name, model, requested=False)
-            applied = self._switch(principal, project, name, revision_id)
+            self._add(principal, project, name, model, once, requested=False)
+            applied = self._apply()
         self.gateway.wait_applied(applied)
         return self.view(project, name)
 
-    def request(self, principal: Principal, project: Project, name: str, model: str) -> DeploymentView:
+    def request(
+        self, principal: Principal, project: Project, name: str, model: str, once: Once | None = None
+    ) -> DeploymentView:
         """Ask for a deployment: the version and its digest are fixed now; somebody who may deploy confirms it.
 
         Raises:
             Conflict: another project has an endpoint of that name.
         """
         with self._lock:
-            self._add(principal, project, name, model, requested=True)
+            self._add(principal, project, name, model, once, requested=True)
         return self.view(project, name)
 
     def confirm(self, principal: Principal, project: Project, name: str, version: str) -> DeploymentView:
@@ -76,17 +81,30 @@ class Deployments:
                     f"At the endpoint {name!r} version {newest.model_version} waits by now, not {version}.",
                     hint="Look at it, then confirm that version if it is the one you want.",
                 )
-            applied = self._switch(principal, project, name, newest.id)
+            with self.context.change(principal) as change:
+                change.require_live(project)
+                self._switch(change, project, self._row(change.session, project, name), newest.id)
+            applied = self._apply()
         self.gateway.wait_applied(applied)
         return self.view(project, name)
 
-    def _add(self, principal: Principal, project: Project, name: str, model: str, *, requested: bool) -> str:
-        """A new revision without traffic; returns its id."""
+    def _add(
+        self,
+        principal: Principal,
+        project: Project,
+        name: str,
+        model: str,
+        once: Once | None,
+        *,
+        requested: bool,
+    ) -> None:
+        """A new revision: with all traffic, or *requested*, without any until it is confirmed."""
         model_name, version = self.tracking.resolve(project, model)
         self._refuse_foreign(project, name)
         path, digest = self._fetch(project, model_name, version)
         with self.context.change(principal) as change:
             change.require_live(project)
+            change.made(once, name)
             row = change.session.scalar(select(Deployment).where(Deployment.name == name))
             if row is None:
                 row = Deployment(project_id=project.id, name=name, state="requested", created_by=principal.user)
@@ -108,23 +126,20 @@ class Deployments:
             if requested:
                 change.audit("deployment.request", project, name, model=f"{model_name}/{version}", digest=digest)
                 change.event("deployment.requested", name, {"model": model_name, "version": version}, project)
-        return revision.id
+            else:
+                self._switch(change, project, row, revision.id)
 
-    def _switch(self, principal: Principal, project: Project, name: str, revision_id: str) -> int:
-        """Give all traffic to a revision; returns the version of the gateway's config."""
-        with self.context.change(principal) as change:
-            change.require_live(project)
-            row = self._row(change.session, project, name)
-            for revision in _revisions(change.session, row):
-                revision.weight = 100 if revision.id == revision_id else 0
-                revision.requested = False
-            chosen = change.session.get_one(Revision, revision_id)
-            row.state, row.error = "starting", None
-            model = f"{chosen.model_name}/{chosen.model_version}"
-            change.audit("deployment.deploy", project, name, model=model, digest=chosen.model_digest)
-            data = {"state": "starting", "model": chosen.model_name, "version": chosen.model_version}
-            change.event("deployment.state", name, data, project)
-        return self._apply()
+    def _switch(self, change: Change, project: Project, row: Deployment, revision_id: str) -> None:
+        """Give all traffic to a revision; the gateway hears of it by `_apply`."""
+        for revision in _revisions(change.session, row):
+            revision.weight = 100 if revision.id == revision_id else 0
+            revision.requested = False
+        chosen = change.session.get_one(Revision, revision_id)
+        row.state, row.error = "starting", None
+        model = f"{chosen.model_name}/{chosen.model_version}"
+        change.audit("deployment.deploy", project, row.name, model=model, digest=chosen.model_digest)
+        data = {"state": "starting", "model": chosen.model_name, "version": chosen.model_version}
+        change.event("deployment.state", row.name, data, project)
 
     def resume(self) -> None:
         """After a start of the service: the gateway may have been adopted, or has to be started."""
@@ -169,7 +184,13 @@ class Deployments:
             return [_key_view(key) for key in _valid_keys(session, row)]
 
     def create_key(
-        self, principal: Principal, project: Project, name: str, label: str, days: float | None
+        self,
+        principal: Principal,
+        project: Project,
+        name: str,
+        label: str,
+        days: float | None,
+        once: Once | None = None,
     ) -> KeyCreated:
         """A new predict-only token; its text is returned this once and stored as a hash."""
         token = "hmd_" + secrets.token_urlsafe(32)
@@ -186,6 +207,7 @@ class Deployments:
                 )
                 change.session.add(key)
                 change.session.flush()
+                change.made(once, key.id)
                 change.audit("deployment.token", project, name, label=label, key=key.id)
                 change.event("deployment.token", name, {"label": label}, project)
             version = self._apply()

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request, Response
 
 from ..service.auth import Caller, authorize, role_in
+from ..service.once import OnceKey, make_once
+from ..service.problems import Conflict
 from ..team import may
 from .manager import Deployments
 from .models import (
@@ -38,7 +40,7 @@ def list_deployments(slug: str, caller: Caller, manager: Manager) -> DeploymentL
 
 
 @router.post("", status_code=201)
-def deploy(slug: str, body: DeploymentCreate, caller: Caller, manager: Manager) -> DeploymentView:
+def deploy(slug: str, body: DeploymentCreate, caller: Caller, manager: Manager, once: OnceKey) -> DeploymentView:
     """Deploy a model version; the endpoint is `starting` until its first replica has answered a golden request.
 
     From somebody who may not deploy (code in a kernel, a contributor) it is a request, `requested_version`, that
@@ -47,9 +49,13 @@ def deploy(slug: str, body: DeploymentCreate, caller: Caller, manager: Manager) 
     project = authorize(manager.context, caller, slug, "deployment.request", body.name)
     with manager.context.database.read() as session:
         role = role_in(session, caller, project)
-    if role is not None and may(role, "deployment.write"):
-        return manager.deploy(caller, project, body.name, body.model)
-    return manager.request(caller, project, body.name, body.model)
+    act = manager.deploy if role is not None and may(role, "deployment.write") else manager.request
+    return make_once(
+        once,
+        manager.context,
+        lambda: act(caller, project, body.name, body.model, once),
+        lambda name: manager.view(project, name),
+    )
 
 
 @router.post("/{name}/confirm")
@@ -97,10 +103,24 @@ def list_tokens(slug: str, name: str, caller: Caller, manager: Manager) -> KeyLi
 
 
 @router.post("/{name}/tokens", status_code=201)
-def create_token(slug: str, name: str, body: KeyCreate, caller: Caller, manager: Manager) -> KeyCreated:
-    """A predict-only token for this endpoint; its text is shown this once."""
+def create_token(
+    slug: str, name: str, body: KeyCreate, caller: Caller, manager: Manager, once: OnceKey
+) -> KeyCreated:
+    """A predict-only token for this endpoint; its text is shown this once, and not again for a repeated request."""
     project = authorize(manager.context, caller, slug, "deployment.token", name)
-    return manager.create_key(caller, project, name, body.label, body.days)
+
+    def refuse(key_id: str) -> KeyCreated:
+        raise Conflict(
+            f"This request was answered before, and the text of a token is told only once: token {key_id}.",
+            hint="Revoke that token if its text was lost, and make another one.",
+        )
+
+    return make_once(
+        once,
+        manager.context,
+        lambda: manager.create_key(caller, project, name, body.label, body.days, once),
+        refuse,
+    )
 
 
 @router.delete("/{name}/tokens/{key_id}", status_code=204)

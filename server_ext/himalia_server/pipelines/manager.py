@@ -17,6 +17,7 @@ from ..content import ContentStore
 from ..projects import Manifest, Projects, code_files, order, read_manifest
 from ..service.auth import Principal
 from ..service.context import Context
+from ..service.once import Once
 from ..service.problems import Conflict, Forbidden, Invalid, NotFound, nearest
 from ..store import Project, Run, StageRun
 from ..tracking import Tracking
@@ -35,7 +36,9 @@ class Pipelines:
         self._threads: dict[str, threading.Thread] = {}
         self._stopping = threading.Event()
 
-    def start_run(self, principal: Principal, project: Project, params: dict[str, dict[str, Any]]) -> RunView:
+    def start_run(
+        self, principal: Principal, project: Project, params: dict[str, dict[str, Any]], once: Once | None = None
+    ) -> RunView:
         """Check everything that can be known, take the snapshot, and start.
 
         Raises:
@@ -58,6 +61,7 @@ class Pipelines:
             )
             change.session.add(run)
             change.session.flush()
+            change.made(once, run.id)
             for position, name in enumerate(order(manifest)):
                 given = manifest.stages[name].params | params.get(name, {})
                 row = StageRun(run_id=run.id, stage=name, position=position, status="pending", params=given)

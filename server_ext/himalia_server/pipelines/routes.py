@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import FileResponse
 
 from ..service.auth import Caller, authorize
+from ..service.once import OnceKey, make_once
 from .manager import Pipelines
 from .models import RunCreate, RunList, RunView, StageProgress
 
@@ -36,10 +37,15 @@ def list_runs(
 
 
 @router.post("", status_code=201)
-def start_run(slug: str, body: RunCreate, caller: Caller, manager: Manager) -> RunView:
+def start_run(slug: str, body: RunCreate, caller: Caller, manager: Manager, once: OnceKey) -> RunView:
     """Snapshot the project and run its pipeline."""
     project = authorize(manager.context, caller, slug, "run.start")
-    return manager.start_run(caller, project, body.params)
+    return make_once(
+        once,
+        manager.context,
+        lambda: manager.start_run(caller, project, body.params, once),
+        lambda run_id: manager.view(project, run_id),
+    )
 
 
 @router.get("/{run_id}")

@@ -21,6 +21,7 @@ from ..service import tokens
 from ..service.auth import Principal, role_in
 from ..service.context import Context
 from ..service.identity import start_ticks
+from ..service.once import Once
 from ..service.problems import Conflict, Forbidden, Invalid, NotFound
 from ..store import Kernel, Member, Project, Token, now
 from ..team import Role
@@ -40,7 +41,9 @@ class Projects:
         self._choosing = threading.Lock()
         self._deleting: set[str] = set()
 
-    def create(self, principal: Principal, name: str, template: str | None, path: str | None) -> ProjectView:
+    def create(
+        self, principal: Principal, name: str, template: str | None, path: str | None, once: Once | None = None
+    ) -> ProjectView:
         """Make a project; the caller becomes its owner.
 
         Raises:
@@ -60,6 +63,8 @@ class Projects:
             )
         # one at a time: name and folder are looked at and taken together
         with self._creating:
+            if once is not None:
+                once.require_new(self.context)
             try:
                 folder = self._folder(name, path)
                 self._refuse_taken(principal, name, folder)
@@ -85,6 +90,7 @@ class Projects:
                 )
                 change.session.add(project)
                 change.session.flush()
+                change.made(once, project.slug)
                 change.session.add(Member(project_id=project.id, user=principal.user, role=Role.OWNER))
                 change.audit("project.create", project, name, path=str(folder), template=template)
                 change.event("project.created", name, {"path": str(folder)}, project)

@@ -6,7 +6,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from ..service.auth import Caller, authorize, role_in
+from ..service.auth import Caller, Principal, authorize, role_in
+from ..service.once import OnceKey, make_once
 from ..team import Role
 from .manager import Projects
 from .models import KernelCreate, KernelGrant, ProjectCreate, ProjectList, ProjectView, TemplateList
@@ -34,14 +35,23 @@ def list_projects(caller: Caller, manager: Manager) -> ProjectList:
 
 
 @router.post("/projects", status_code=201)
-def create_project(body: ProjectCreate, caller: Caller, manager: Manager) -> ProjectView:
+def create_project(body: ProjectCreate, caller: Caller, manager: Manager, once: OnceKey) -> ProjectView:
     """Make a project from a template or from a folder; the caller becomes its owner."""
-    return manager.create(caller, body.name, body.template, body.path)
+    return make_once(
+        once,
+        manager.context,
+        lambda: manager.create(caller, body.name, body.template, body.path, once),
+        lambda slug: _view(manager, caller, slug),
+    )
 
 
 @router.get("/projects/{slug}")
 def read_project(slug: str, caller: Caller, manager: Manager) -> ProjectView:
     """One project, with its stages and, if so, what is wrong with its manifest."""
+    return _view(manager, caller, slug)
+
+
+def _view(manager: Projects, caller: Principal, slug: str) -> ProjectView:
     project = authorize(manager.context, caller, slug, "project.read")
     with manager.context.database.read() as session:
         role = role_in(session, caller, project)

@@ -19,11 +19,11 @@ from sqlalchemy.exc import OperationalError
 from himalia import __version__
 
 from ..locking import LockTimeout, acquire
-from ..store import Database, StoreRefused, Token, User
+from ..store import StoreRefused, Token, User
 from . import logs, tokens
 from .app import announce_stop, create_app, stop
 from .children import Children
-from .context import Context
+from .context import Context, open_store
 from .identity import ProcessIdentity
 from .journal import Events
 from .lifecycle import LOCK_SECONDS
@@ -65,10 +65,14 @@ def _main() -> int:
     except LockTimeout:
         return _refuse(f"A service of this site ({site.home}) runs already.")
     logs.configure(site.log("service"), settings.log_megabytes)
-    database = Database(site.database)
+    database = open_store(site, settings)
+    if not database.own():
+        return _refuse(
+            f"Another service uses the database {database.name}. Stop that one, or give each site a database of its own."
+        )
     backup = database.migrate()
     if backup:
-        logging.getLogger(__name__).info("store migrated", extra={"backup": backup})
+        logging.getLogger(__name__).info("store migrated", extra={"backup": str(backup)})
     wanted = settings.service_port or int(site.remembered().get("service_port", 0))
     try:
         listener = listen(wanted)

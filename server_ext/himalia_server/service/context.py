@@ -14,8 +14,18 @@ from ..store import Database, Project
 from .auth import Principal
 from .children import Children
 from .journal import Events, audit
+from .once import Once
 from .problems import Conflict
 from .site import Settings, Site
+
+
+def open_store(site: Site, settings: Settings) -> Database:
+    """The site's database, at whatever schema it is.
+
+    Raises:
+        StoreRefused: it cannot be used as configured.
+    """
+    return Database(settings.database_url or site.database, site.home / "backups")
 
 
 @dataclass
@@ -29,6 +39,15 @@ class Change:
     def event(self, topic: str, subject: str | None, data: dict[str, Any], project: Project | None = None) -> None:
         """Publish after the commit."""
         self.context.events.add(self.session, topic, subject, data, project)
+
+    def made(self, once: Once | None, subject: str) -> None:
+        """Remember what a repeatable request has made; *subject* is how `show` of `make_once` finds it.
+
+        Raises:
+            Repeated: the same request has made it already.
+        """
+        if once is not None:
+            once.record(self.session, subject)
 
     def require_live(self, project: Project) -> None:
         """Refuse, within this transaction, what would begin in a project that is being deleted.

@@ -9,7 +9,7 @@ import stat
 import sys
 import tempfile
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -72,12 +72,27 @@ def private_folder(path: Path) -> Path:
 
 @dataclass(frozen=True)
 class Settings:
-    """`settings.toml` of a site. Ports are TCP ports on 127.0.0.1; 0 means any free one, kept from then on."""
+    """`settings.toml` of a site. Ports are TCP ports on 127.0.0.1; 0 means any free one, kept from then on.
+
+    `database_url`: where the store is, when not in SQLite in the site's folder; may hold a password.
+    """
 
     service_port: int = 0
     gateway_port: int = 0
     log_megabytes: int = 10
     event_days: int = 7
+    database_url: str | None = field(default=None, repr=False)
+
+
+NUMBERS = {
+    ("service", "port"): "service_port",
+    ("gateway", "port"): "gateway_port",
+    ("logs", "megabytes"): "log_megabytes",
+    ("events", "days"): "event_days",
+}
+TEXTS = {("database", "url"): "database_url"}
+DATABASE_VARIABLE = "HIMALIA_DATABASE_URL"
+"""Goes before settings.toml: in containers a secret comes as a variable."""
 
 
 @dataclass(frozen=True)
@@ -170,24 +185,29 @@ class Site:
             SiteError: it does not parse, or holds an unknown key or a bad value.
         """
         path = self.home / "settings.toml"
-        if not path.exists():
-            return Settings()
-        try:
-            data = tomllib.loads(path.read_text())
-        except (OSError, ValueError) as error:
-            raise SiteError(f"{path} cannot be read: {error}.") from error
-        known = {("service", "port"): "service_port", ("gateway", "port"): "gateway_port"}
-        known |= {("logs", "megabytes"): "log_megabytes", ("events", "days"): "event_days"}
-        values: dict[str, int] = {}
+        data: dict[str, Any] = {}
+        if path.exists():
+            try:
+                data = tomllib.loads(path.read_text())
+            except (OSError, ValueError) as error:
+                raise SiteError(f"{path} cannot be read: {error}.") from error
+        values: dict[str, Any] = {}
         for section, entries in data.items():
             for key, value in (entries if isinstance(entries, dict) else {"": entries}).items():
-                name = known.get((section, key))
-                if name is None:
-                    allowed = ", ".join(f"[{s}] {k}" for s, k in known)
+                place = (section, key)
+                if place in NUMBERS:
+                    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= 65535:
+                        raise SiteError(f"{path}: [{section}] {key} must be a whole number from 0 to 65535.")
+                    values[NUMBERS[place]] = value
+                elif place in TEXTS:
+                    if not isinstance(value, str) or not value:
+                        raise SiteError(f"{path}: [{section}] {key} must be a text.")
+                    values[TEXTS[place]] = value
+                else:
+                    allowed = ", ".join(f"[{s}] {k}" for s, k in NUMBERS | TEXTS)
                     raise SiteError(f"{path}: unknown setting [{section}] {key}. Known: {allowed}.")
-                if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= 65535:
-                    raise SiteError(f"{path}: [{section}] {key} must be a whole number from 0 to 65535.")
-                values[name] = value
+        if os.environ.get(DATABASE_VARIABLE):
+            values["database_url"] = os.environ[DATABASE_VARIABLE]
         return Settings(**values)
 
     def remembered(self) -> dict[str, Any]:

@@ -1,83 +1,53 @@
-"""Engine and sessions: SQLite in WAL with one writer, or any SQLAlchemy URL."""
+"""Sessions, migrations and backups of one database."""
 
 from __future__ import annotations
 
-import shutil
-import sqlite3
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import Engine, create_engine, event, inspect, text
+from sqlalchemy import Connection, Engine
 from sqlalchemy.orm import Session
 
-from ..locking import exclusive
+from .copying import MIGRATIONS, copy_rows, copy_to_file, open_file, revision_of, upgrade
+from .engines import StoreRefused, dialect_for
 
-MIGRATIONS = Path(__file__).with_name("migrations")
-HEAD = "0001"
+HEAD = "0002"
 """The newest revision in `migrations/versions`; a test holds it there."""
-
-NETWORK_FILE_SYSTEMS = {
-    "nfs",
-    "nfs4",
-    "cifs",
-    "smb3",
-    "smbfs",
-    "fuse.sshfs",
-    "9p",
-    "lustre",
-    "beegfs",
-    "ceph",
-}
-
-
-class StoreRefused(RuntimeError):
-    """The store cannot be used as configured; the text says what to do."""
 
 
 class SchemaTooNew(StoreRefused):
     """The database was written by a newer Himalia."""
 
 
-def file_system_type(path: Path) -> str:
-    """The type of the file system that holds *path* ("ext4", "nfs4", …), or "" where the OS does not tell."""
-    mounts = Path("/proc/mounts")
-    if not mounts.exists():
-        return ""
-    best, kind = "", ""
-    target = str(path.resolve())
-    for line in mounts.read_text().splitlines():
-        _, point, fs, *_ = line.split()
-        point = point.replace("\\040", " ")
-        inside = target == point or target.startswith(point.rstrip("/") + "/")
-        if inside and len(point) >= len(best):
-            best, kind = point, fs
-    return kind
-
-
 class Database:
-    """Sessions over one database.
+    """Sessions over one database: SQLite at a path, or PostgreSQL at a URL.
 
-    Thread-safe: `read()` and `write()` may be called from any thread. Writers are serialised in this process by
-    a lock and begin at once (`BEGIN IMMEDIATE`), so that SQLite never fails an upgrade of a read lock. Callers own
-    no session beyond the `with` block.
+    Thread-safe: `read()` and `write()` may be called from any thread. Writers are serialised, in this process by a
+    lock and among processes by the database. Callers own no session beyond the `with` block.
+
+    *backups*: the folder for copies that are made before a migration.
+
+    Raises:
+        StoreRefused: the place cannot hold a store; the text says what to do.
     """
 
-    def __init__(self, path: Path) -> None:
-        kind = file_system_type(path.parent)
-        if kind in NETWORK_FILE_SYSTEMS:
-            raise StoreRefused(
-                f"{path.parent} lies on a network file system ({kind}), where SQLite can lose data. "
-                "Set HIMALIA_HOME to a folder on a local disk."
-            )
-        self.path = path
+    def __init__(self, place: Path | str, backups: Path) -> None:
+        self.dialect = dialect_for(place)
+        self.backups = backups
         self._write_lock = threading.RLock()
-        self.engine: Engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
-        event.listen(self.engine, "connect", _on_connect)
-        event.listen(self.engine, "begin", _on_begin)
+
+    @property
+    def engine(self) -> Engine:
+        """SQLAlchemy's engine."""
+        return self.dialect.engine
+
+    @property
+    def name(self) -> str:
+        """The database as a person calls it, without a password."""
+        return self.dialect.name
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -89,81 +59,76 @@ class Database:
     def write(self) -> Iterator[Session]:
         """A session for writing; committed at the end of the block, rolled back when it raises."""
         with self._write_lock, Session(self.engine, expire_on_commit=False) as session:
-            session.connection(execution_options={"himalia_write": True})
+            self.dialect.serialise(session)
             yield session
             session.commit()
 
+    def own(self) -> bool:
+        """Whether this process is the database's one service; made so when there is none."""
+        return self.dialect.own()
+
     def close(self) -> None:
         """Close all connections."""
-        self.engine.dispose()
+        self.dialect.close()
 
     def revision(self) -> str | None:
         """The schema revision the database is at; None for an empty database."""
-        if not inspect(self.engine).has_table("alembic_version"):
-            return None
         with self.engine.connect() as connection:
-            return connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+            return revision_of(connection)
 
-    def migrate(self) -> str | None:
+    def migrate(self) -> Path | None:
         """Bring the schema to HEAD under a lock, after a backup of what was there.
 
-        Returns the backup's path when one was made.
+        Returns the backup's path when one was made. A migration that fails is undone.
 
         Raises:
             SchemaTooNew: the database was written by a newer Himalia; nothing is changed.
         """
-        with exclusive(self.path.with_suffix(".migrate.lock"), timeout=120):
+        with self.dialect.migration_lock():
             current = self.revision()
             if current == HEAD:
                 return None
-            if current is not None and current not in _known_revisions():
-                raise SchemaTooNew(
-                    f"{self.path} has schema {current}, which this Himalia (schema {HEAD}) does not know: a newer "
-                    "Himalia wrote it. Upgrade Himalia (pip install -U himalia), or restore an older backup."
-                )
-            backup = self._backup(current) if current is not None else None
-            self._upgrade()
+            if current is not None and current not in known_revisions():
+                raise SchemaTooNew(_too_new(self.name, current))
+            backup = None
+            if current is not None:
+                backup = self.backups / f"himalia-{current}-{time.strftime('%Y%m%dT%H%M%S')}.db"
+                copy_to_file(self.engine, backup)
+            with self._connect() as connection:
+                upgrade(connection, HEAD)
+                connection.commit()
             return backup
 
-    def _backup(self, revision: str) -> str:
-        target = self.path.with_suffix(f".backup-{revision}-{time.strftime('%Y%m%dT%H%M%S')}.db")
-        source = sqlite3.connect(self.path)
-        copy = sqlite3.connect(target)
+    def fill(self, file: Path) -> int:
+        """Take over what `copy_to_file` had put into *file*; this database must be empty. Returns the number of rows.
+
+        Raises:
+            SchemaTooNew: the file was written by a newer Himalia. ValueError: it is no copy of a store, or this
+                database is not empty.
+        """
+        copy = open_file(file)
         try:
-            source.backup(copy)
+            with self.dialect.migration_lock(), copy.connect() as source, self._connect() as target:
+                revision = revision_of(source)
+                if revision is not None and revision not in known_revisions():
+                    raise SchemaTooNew(_too_new(str(file), revision))
+                count = copy_rows(source, target)
+                target.commit()
         finally:
-            copy.close()
-            source.close()
-        shutil.copymode(self.path, target)
-        return str(target)
+            copy.dispose()
+        return count
 
-    def _upgrade(self) -> None:
-        from alembic import command
-        from alembic.config import Config
-
-        config = Config()
-        config.set_main_option("script_location", str(MIGRATIONS))
-        with self.engine.connect() as connection:
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-            connection.commit()
+    def _connect(self) -> Connection:
+        return self.engine.connect().execution_options(himalia_write=True)
 
 
-def _known_revisions() -> set[str]:
+def _too_new(name: str, revision: str) -> str:
+    return (
+        f"{name} has schema {revision}, which this Himalia (schema {HEAD}) does not know: a newer Himalia wrote it. "
+        "Upgrade Himalia (pip install -U himalia), or restore an older backup."
+    )
+
+
+def known_revisions() -> set[str]:
+    """Revisions that this Himalia can read or migrate."""
     return {path.name.split("_", 1)[0] for path in (MIGRATIONS / "versions").glob("[0-9]*.py")}
-
-
-def _on_connect(connection: Any, _record: Any) -> None:
-    # SQLAlchemy, not the driver, decides when a transaction begins
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=NORMAL")
-    cursor.execute("PRAGMA foreign_keys=ON")
-    cursor.execute("PRAGMA busy_timeout=30000")
-    cursor.close()
-
-
-def _on_begin(connection: Any) -> None:
-    write = connection.get_execution_options().get("himalia_write", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")

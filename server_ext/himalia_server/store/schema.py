@@ -52,6 +52,11 @@ class Token(Base):
     expires_at: Mapped[float | None] = mapped_column(Float)
     revoked_at: Mapped[float | None] = mapped_column(Float)
     renewed: Mapped[bool] = mapped_column(default=False)
+    __table_args__ = (
+        Index("ix_tokens_run_id", "run_id"),
+        Index("ix_tokens_project_id", "project_id"),
+        Index("ix_tokens_expires_at", "expires_at"),
+    )
 
 
 class Project(Base):
@@ -76,6 +81,20 @@ class Member(Base):
     project_id: Mapped[str] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"), primary_key=True)
     user: Mapped[str] = mapped_column(ForeignKey("users.name"), primary_key=True)
     role: Mapped[str] = mapped_column(String(16))
+    __table_args__ = (Index("ix_members_user", "user"),)
+
+
+class RequestKey(Base):
+    """What a creating request with an idempotency key has made, so that its repetition makes nothing more."""
+
+    __tablename__ = "request_keys"
+    owner: Mapped[str] = mapped_column(String(200), primary_key=True)
+    key: Mapped[str] = mapped_column(String(64), primary_key=True)
+    fingerprint: Mapped[str] = mapped_column(String(64))
+    """SHA-256 over what was asked; the same key with another request is a mistake."""
+    subject: Mapped[str] = mapped_column(String(200))
+    created_at: Mapped[float] = mapped_column(Float, default=now)
+    __table_args__ = (Index("ix_request_keys_created_at", "created_at"),)
 
 
 class AuditRow(Base):
@@ -115,7 +134,7 @@ class Kernel(Base):
 
     __tablename__ = "kernels"
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
-    project_id: Mapped[str] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
+    project_id: Mapped[str] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"), index=True)
     token_id: Mapped[str] = mapped_column(String(32))
     owner_pid: Mapped[int] = mapped_column(Integer)
     owner_ticks: Mapped[str] = mapped_column(String(80))
@@ -145,7 +164,7 @@ class Run(Base):
 
     __tablename__ = "runs"
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
-    project_id: Mapped[str] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"), index=True)
+    project_id: Mapped[str] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
     status: Mapped[str] = mapped_column(String(24))
     params: Mapped[dict[str, Any]] = mapped_column(default=dict)
     snapshot: Mapped[str] = mapped_column(String(80))
@@ -156,6 +175,7 @@ class Run(Base):
     created_at: Mapped[float] = mapped_column(Float, default=now)
     started_at: Mapped[float | None] = mapped_column(Float)
     ended_at: Mapped[float | None] = mapped_column(Float)
+    __table_args__ = (Index("ix_runs_project_id_id", "project_id", "id"), Index("ix_runs_status", "status"))
 
 
 class StageRun(Base):
@@ -184,7 +204,7 @@ class Deployment(Base):
 
     __tablename__ = "deployments"
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
-    project_id: Mapped[str] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
+    project_id: Mapped[str] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"), index=True)
     name: Mapped[str] = mapped_column(String(63), unique=True)
     state: Mapped[str] = mapped_column(String(16))
     error: Mapped[str | None] = mapped_column(Text)
@@ -197,7 +217,7 @@ class Revision(Base):
 
     __tablename__ = "revisions"
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
-    deployment_id: Mapped[str] = mapped_column(ForeignKey("deployments.id", ondelete="CASCADE"))
+    deployment_id: Mapped[str] = mapped_column(ForeignKey("deployments.id", ondelete="CASCADE"), index=True)
     number: Mapped[int] = mapped_column(Integer)
     model_name: Mapped[str] = mapped_column(String(255))
     model_version: Mapped[str] = mapped_column(String(32))
@@ -215,7 +235,7 @@ class DeploymentKey(Base):
 
     __tablename__ = "deployment_keys"
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
-    deployment_id: Mapped[str] = mapped_column(ForeignKey("deployments.id", ondelete="CASCADE"))
+    deployment_id: Mapped[str] = mapped_column(ForeignKey("deployments.id", ondelete="CASCADE"), index=True)
     sha256: Mapped[str] = mapped_column(String(64), unique=True)
     label: Mapped[str] = mapped_column(String(128))
     created_by: Mapped[str] = mapped_column(String(128))
