@@ -80,6 +80,16 @@ class Api:
         """GET; decoded JSON."""
         return self.request("GET", path, params=params or None)
 
+    def items(self, path: str, **params: Any) -> Iterator[dict[str, Any]]:
+        """All items of a list, page by page."""
+        cursor: Any = None
+        while True:
+            page = self.get(path, **params, **({"cursor": cursor} if cursor else {}))
+            yield from page["items"]
+            cursor = page.get("next")
+            if cursor is None:
+                return
+
     def post(self, path: str, body: dict[str, Any] | None = None) -> Any:
         """POST; decoded JSON."""
         return self.request("POST", path, json=body or {})

@@ -318,7 +318,7 @@ def _clean_up(api: Api, made: Made, quiet: bool) -> None:
     told = []
     alone = False
     try:
-        alone = all(project["slug"] == PROJECT for project in api.get("/projects")["items"])
+        alone = all(project["slug"] == PROJECT for project in api.items("/projects"))
         if made.project:
             api.request("DELETE", f"/projects/{PROJECT}", params={"remove_files": True})
             told.append("the demo's project is gone")

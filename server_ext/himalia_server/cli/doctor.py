@@ -137,12 +137,12 @@ def _audit(api: Api) -> tuple[bool, str]:
 
 
 def _projects(api: Api) -> tuple[bool, str]:
-    items = api.get("/projects")["items"]
+    items = list(api.items("/projects"))
     faults = [project["problem"] for project in items if project["problem"]]
     return not faults, "; ".join(faults) or f"{len(items)}"
 
 
 def _endpoints(api: Api) -> tuple[bool, str]:
-    items = [d for p in api.get("/projects")["items"] for d in api.get(f"/projects/{p['slug']}/deployments")["items"]]
+    items = [d for p in api.items("/projects") for d in api.get(f"/projects/{p['slug']}/deployments")["items"]]
     faults = [f"{item['name']}: {item['error']}" for item in items if item["error"]]
     return not faults, "; ".join(faults) or f"{len(items)}"

@@ -23,7 +23,7 @@ def project() -> None:
 @as_json
 def list_projects(json_: bool) -> None:
     """Projects that you may see."""
-    items = connect().get("/projects")["items"]
+    items = list(connect().items("/projects"))
     if json_:
         print_json(items)
     elif not items:

@@ -69,7 +69,7 @@ def status(json_: bool) -> None:
         raise SystemExit(3)
     api = connect(start=False)
     service = api.get("/service")
-    projects = api.get("/projects")["items"]
+    projects = list(api.items("/projects"))
     if json_:
         print_json({"running": True, "address": api.found.address, **service, "projects": projects})
         return

@@ -18,14 +18,14 @@ from sqlalchemy.orm import Session
 from himalia_kernels.kernelspec import remove_kernelspec, write_kernelspec
 
 from ..service import tokens
-from ..service.auth import Principal, role_in
+from ..service.auth import Principal, role_from, role_in, visible
 from ..service.context import Context
 from ..service.identity import start_ticks
 from ..service.once import Once
 from ..service.problems import Conflict, Forbidden, Invalid, NotFound
 from ..store import Kernel, Member, Project, Token, now
 from ..team import Role
-from .manifest import SLUG, Manifest, ManifestFault, edges, read_manifest
+from .manifest import SLUG, Manifest, ManifestCache, ManifestFault, edges, read_manifest
 from .models import KernelGrant, ProjectView, StageView, TemplateView
 from .templates import find_template, instantiate, missing, templates
 
@@ -40,6 +40,7 @@ class Projects:
         self._creating = threading.Lock()
         self._choosing = threading.Lock()
         self._deleting: set[str] = set()
+        self._manifests = ManifestCache()
 
     def create(
         self, principal: Principal, name: str, template: str | None, path: str | None, once: Once | None = None
@@ -135,7 +136,7 @@ class Projects:
         """A project as its folder stands now; a broken manifest is told, not raised."""
         problem, manifest = None, None
         try:
-            manifest = read_manifest(Path(project.path))
+            manifest = self._manifests.read(Path(project.path))
         except ManifestFault as fault:
             problem = f"{fault.detail} {fault.hint or ''}".strip()
         return ProjectView(
@@ -150,12 +151,15 @@ class Projects:
             problem=problem,
         )
 
-    def visible(self, principal: Principal) -> list[ProjectView]:
-        """What the caller may see, newest first."""
+    def page(self, principal: Principal, cursor: str | None, limit: int) -> tuple[list[ProjectView], str | None]:
+        """What the caller may see, newest first, and where to go on."""
+        query = visible(principal, Project).order_by(Project.id.desc()).limit(limit + 1)
+        if cursor:
+            query = query.where(Project.id < cursor)
         with self.context.database.read() as session:
-            projects = list(session.scalars(select(Project).order_by(Project.created_at.desc())))
-            roles = [(project, role_in(session, principal, project)) for project in projects]
-        return [self.view(project, role) for project, role in roles if role is not None]
+            rows = session.execute(query).all()
+        views = [self.view(project, role_from(principal, stored)) for project, stored in rows[:limit]]
+        return views, rows[limit - 1][0].id if len(rows) > limit else None
 
     def delete(self, principal: Principal | None, project: Project, *, remove_files: bool) -> None:
         """Stop what runs, remove the project from the site; the folder only on request.

@@ -162,6 +162,35 @@ def _read(path: Path) -> str:
         return file.read().decode("utf-8")
 
 
+class ManifestCache:
+    """Manifests as last read, read again when the file has changed. Thread-safe: entries are replaced whole."""
+
+    def __init__(self, size: int = 4096) -> None:
+        self.size = size
+        self._known: dict[Path, tuple[tuple[int, ...], Manifest | ManifestFault]] = {}
+
+    def read(self, folder: Path) -> Manifest:
+        """As `read_manifest`. What is returned is shared: do not change it."""
+        try:
+            status = (folder / NAME).lstat()
+        except OSError:
+            return read_manifest(folder)
+        state = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        kept = self._known.get(folder)
+        if kept is None or kept[0] != state:
+            if len(self._known) >= self.size:
+                self._known = {}
+            found: Manifest | ManifestFault
+            try:
+                found = read_manifest(folder)
+            except ManifestFault as fault:
+                found = fault
+            kept = self._known[folder] = (state, found)
+        if isinstance(kept[1], ManifestFault):
+            raise kept[1].with_traceback(None)
+        return kept[1]
+
+
 def parse_manifest(text: str, file: str = NAME) -> Manifest:
     """Check the text of a manifest.
 

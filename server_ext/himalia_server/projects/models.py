@@ -78,9 +78,10 @@ class ProjectView(BaseModel):
 
 
 class ProjectList(BaseModel):
-    """Projects that the caller may see."""
+    """Projects that the caller may see. `next`: pass it as `cursor` for older ones; null at the end."""
 
     items: list[ProjectView]
+    next: str | None
 
 
 class KernelCreate(BaseModel):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from ..service.auth import Caller, Principal, authorize, role_in
 from ..service.once import OnceKey, make_once
@@ -29,9 +29,15 @@ def list_templates(caller: Caller, manager: Manager) -> TemplateList:
 
 
 @router.get("/projects")
-def list_projects(caller: Caller, manager: Manager) -> ProjectList:
+def list_projects(
+    caller: Caller,
+    manager: Manager,
+    cursor: Annotated[str | None, Query(max_length=40)] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> ProjectList:
     """Projects that the caller may see, newest first."""
-    return ProjectList(items=manager.visible(caller))
+    items, following = manager.page(caller, cursor, limit)
+    return ProjectList(items=items, next=following)
 
 
 @router.post("/projects", status_code=201)

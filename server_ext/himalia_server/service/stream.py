@@ -66,7 +66,7 @@ def _visible(
     """
     if identify(context, token) is None:
         return None
-    projects = set(visible_projects(context, principal))
+    projects = visible_projects(context, principal)
     known |= projects
     while events := context.events.after(after, known):
         after = events[-1].seq
