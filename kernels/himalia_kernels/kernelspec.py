@@ -45,6 +45,7 @@ def write_kernelspec(
         "interrupt_mode": "signal",
         "metadata": {
             "debugger": True,
+            "supported_encryption": "curve",
             "kernel_provisioner": {"provisioner_name": PROVISIONER, "config": config},
         },
     }

@@ -56,6 +56,9 @@ class HimaliaProvisioner(LocalProvisioner):
             env.update(grant["env"])
             self._set_cwd(kwargs, grant["cwd"])
         kwargs["env"] = env
+        if getattr(self.parent, "transport_encryption", None) == "disabled":
+            # ports on loopback are open to every user of the host, and outputs would be anybody's to read
+            kwargs.setdefault("transport_encryption", "auto")
         return await super().pre_launch(**kwargs)
 
     async def cleanup(self, restart: bool = False) -> None:

@@ -172,7 +172,7 @@ class ManifestCache:
     def read(self, folder: Path) -> Manifest:
         """As `read_manifest`. What is returned is shared: do not change it."""
         try:
-            status = (folder / NAME).lstat()
+            status = (folder / NAME).stat()
         except OSError:
             return read_manifest(folder)
         state = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
