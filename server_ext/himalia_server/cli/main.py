@@ -26,6 +26,8 @@ _COMMANDS = {
     "model": ("model", "model"),
     "deployment": ("deployment", "deployment"),
     "audit": ("audit", "audit"),
+    "backup": ("backup", "backup"),
+    "restore": ("backup", "restore"),
 }
 
 
