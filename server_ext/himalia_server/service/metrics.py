@@ -1,0 +1,166 @@
+"""`/metrics`: what a Prometheus server reads. Counted here as it happens, or looked up in the store when asked."""
+
+from __future__ import annotations
+
+import bisect
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from sqlalchemy import Select, func, select
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ..store import Cluster, Deployment, Project, Run
+from .auth import Caller, authorize_metrics
+from .context import Context
+
+router = APIRouter(tags=["service"])
+BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Upper bounds of the latency histogram, in seconds."""
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class RequestCounts:
+    """Requests by method, route and status, and how long they took. Thread-safe.
+
+    Routes are templates (`/api/v1/projects/{slug}`), so that their number is bounded; what matched no route is "none".
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._statuses: Counter[tuple[str, str, int]] = Counter()
+        self._latencies: dict[tuple[str, str], tuple[list[int], list[float]]] = {}
+
+    def add(self, method: str, route: str, status: int, seconds: float) -> None:
+        """One request was answered."""
+        with self._lock:
+            self._statuses[method, route, status] += 1
+            counts, total = self._latencies.setdefault((method, route), ([0] * (len(BUCKETS) + 1), [0.0]))
+            counts[bisect.bisect_left(BUCKETS, seconds)] += 1
+            total[0] += seconds
+
+    def families(self) -> Iterator[Any]:
+        """As Prometheus' metric families."""
+        from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+
+        counter = CounterMetricFamily("himalia_requests", "Answered requests.", labels=["method", "route", "status"])
+        histogram = HistogramMetricFamily(
+            "himalia_request_seconds", "Time to the end of the answer.", labels=["method", "route"]
+        )
+        with self._lock:
+            for (method, route, status), count in self._statuses.items():
+                counter.add_metric([method, route, str(status)], count)
+            for (method, route), (counts, total) in self._latencies.items():
+                buckets, below = [], 0
+                for bound, count in zip((*BUCKETS, None), counts, strict=True):
+                    below += count
+                    buckets.append(("+Inf" if bound is None else repr(bound), float(below)))
+                histogram.add_metric([method, route], buckets, sum_value=total[0])
+        yield counter
+        yield histogram
+
+
+class CountRequests:
+    """ASGI middleware that counts; streams (events, dashboards) count when they end."""
+
+    def __init__(self, app: ASGIApp, counts: RequestCounts) -> None:
+        self.app, self.counts = app, counts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on, and note status and duration."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        began, status = time.perf_counter(), 500
+
+        async def noted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, noted)
+        finally:
+            route = getattr(scope.get("route"), "path", "none")
+            method = scope["method"] if scope["method"] in METHODS else "other"
+            self.counts.add(method, route, status, time.perf_counter() - began)
+
+
+METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+
+
+class SiteMetrics:
+    """Everything, collected anew for each reading."""
+
+    def __init__(self, context: Context, counts: RequestCounts, tracking_up: Callable[[], bool]) -> None:
+        self.context, self.counts, self.tracking_up = context, counts, tracking_up
+
+    def collect(self) -> Iterable[Any]:
+        """Prometheus' metric families."""
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+        from himalia import __version__
+
+        yield GaugeMetricFamily(
+            "himalia_start_time_seconds", "Start of the service, UTC seconds.", value=self.context.started_at
+        )
+        info = GaugeMetricFamily("himalia_info", "The running service.", labels=["version", "site"])
+        info.add_metric([__version__, self.context.site.id], 1)
+        yield info
+        yield GaugeMetricFamily("himalia_tracking_up", "Whether MLflow answers.", value=float(self.tracking_up()))
+        yield GaugeMetricFamily(
+            "himalia_last_event", "Number of the newest event.", value=self.context.events.bounds()[1]
+        )
+        yield self._projects()
+        for name, text, query in (
+            ("himalia_runs", "Pipeline runs that are kept.", select(Run.status, func.count()).group_by(Run.status)),
+            ("himalia_clusters", "Dask clusters.", select(Cluster.state, func.count()).group_by(Cluster.state)),
+            ("himalia_endpoints", "Endpoints.", select(Deployment.state, func.count()).group_by(Deployment.state)),
+        ):
+            yield self._by_state(name, text, query)
+        children = GaugeMetricFamily("himalia_child_up", "Processes that the service started.", labels=["kind"])
+        kinds = Counter(name.partition("-")[0] for name in self.context.children.names())
+        for kind, count in sorted(kinds.items()):
+            children.add_metric([kind], count)
+        yield children
+        restarts = CounterMetricFamily(
+            "himalia_child_restarts", "Processes that ended unasked and were started again.", labels=["kind"]
+        )
+        for kind, count in sorted(self.context.children.restarts().items()):
+            restarts.add_metric([kind], count)
+        yield restarts
+        yield from self.counts.families()
+
+    def _projects(self) -> Any:
+        from prometheus_client.core import GaugeMetricFamily
+
+        with self.context.database.read() as session:
+            count = session.scalar(select(func.count()).select_from(Project))
+        return GaugeMetricFamily("himalia_projects", "Projects of the site.", value=count)
+
+    def _by_state(self, name: str, text: str, query: Select[Any]) -> Any:
+        from prometheus_client.core import GaugeMetricFamily
+
+        family = GaugeMetricFamily(name, text, labels=["state"])
+        with self.context.database.read() as session:
+            for state, count in session.execute(query):
+                family.add_metric([state], count)
+        return family
+
+
+@router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+def metrics(request: Request, caller: Caller) -> Response:
+    """Numbers for Prometheus, whose token is the file `tokens/metrics` of the site; also for admins and auditors."""
+    # imported at the first reading: it takes a tenth of a second, which the service's start does not have
+    from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector, generate_latest
+
+    authorize_metrics(request.app.state.context, caller)
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    GCCollector(registry=registry)
+    registry.register(request.app.state.metrics)
+    return Response(generate_latest(registry), media_type=CONTENT_TYPE)
