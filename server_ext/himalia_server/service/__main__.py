@@ -11,6 +11,7 @@ import signal
 import sqlite3
 import sys
 import time
+from pathlib import Path
 from types import FrameType
 
 import uvicorn
@@ -23,13 +24,16 @@ from ..store import StoreRefused, Token, User
 from . import logs, tokens
 from .app import announce_stop, create_app, stop
 from .children import Children
-from .context import Context, open_store
+from .auth import METRICS
+from .context import Change, Context, open_store
 from .identity import ProcessIdentity
 from .journal import Events
 from .lifecycle import LOCK_SECONDS
 from .ports import listen
 from .site import Site, SiteError, write_private
 
+METRICS_USER = "himalia:metrics"
+"""Member of nothing; no account of the system can be called so."""
 CANNOT_START = 78
 """Exit code (EX_CONFIG of sysexits.h) after a sentence on standard error that says why."""
 
@@ -142,10 +146,19 @@ def _ensure_user(context: Context) -> None:
             change.session.add(User(name=name, site_role="admin"))
             change.session.flush()
             change.audit("user.create", None, name, site_role="admin")
-        known: Token | None = tokens.find(change.session, file.read_text().strip()) if file.exists() else None
-        if known is None:
-            tokens.issue(change.session, purpose="user", user=name, seconds=None, file=file)
-            change.audit("token.issue", None, name, purpose="user")
+        _ensure_token(change, file, user=name, purpose="user")
+        if change.session.get(User, METRICS_USER) is None:
+            change.session.add(User(name=METRICS_USER))
+            change.session.flush()
+        _ensure_token(change, context.site.metrics_token_file, user=METRICS_USER, purpose=METRICS)
+
+
+def _ensure_token(change: Change, file: Path, *, user: str, purpose: str) -> None:
+    """A valid token lies in *file*, made when there is none."""
+    known: Token | None = tokens.find(change.session, file.read_text().strip()) if file.exists() else None
+    if known is None:
+        tokens.issue(change.session, purpose=purpose, user=user, seconds=None, file=file)
+        change.audit("token.issue", None, user, purpose=purpose)
 
 
 if __name__ == "__main__":

@@ -24,12 +24,13 @@ from himalia import __version__
 
 from .. import clusters, deployments, pipelines, projects, tracking
 from ..content import ContentStore
-from . import routes, stream
+from . import metrics, routes, stream
 from .children import Exit
 from .context import Context
 from .gatekeeper import Denials, Gatekeeper
 from .layer import publish_layer
 from .logs import request_id
+from .metrics import CountRequests, RequestCounts, SiteMetrics
 from .problems import Problem, StorageFull
 from .site import write_private
 
@@ -72,7 +73,10 @@ def create_app(context: Context, shut_down: Callable[[], None]) -> FastAPI:
 
     denials = Denials(context)
     state.gatekeeper_flush = denials.flush
+    counts = RequestCounts()
+    state.metrics = SiteMetrics(context, counts, lambda: state.tracking.wait(0))
     app.add_middleware(Gatekeeper, context=context, denials=denials)
+    app.add_middleware(CountRequests, counts=counts)
     app.add_middleware(_RequestId)
     _add_error_handlers(app)
     return app
@@ -96,7 +100,7 @@ def _routed(lifespan: Any) -> FastAPI:
         responses={422: {"description": "Invalid input", "content": {PROBLEM_JSON: {}}}},
     )
     api = APIRouter(prefix="/api/v1", max_body_size=BODY_BYTES)
-    rooms = (projects, clusters, pipelines, deployments, tracking, stream, routes)
+    rooms = (projects, clusters, pipelines, deployments, tracking, stream, metrics, routes)
     for room in rooms:
         api.include_router(room.router)
     app.include_router(api)

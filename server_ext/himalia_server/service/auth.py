@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from .context import Context
 
 
+METRICS = "metrics"
+"""Purpose of the token that reads /metrics and nothing else."""
 PERSON = re.compile(r"[^\s\x00-\x1f\x7f/:]{1,128}")
 """What an identity provider may call a person."""
 SHOWN = 200
@@ -172,6 +174,16 @@ def authorize_site(context: Context, principal: Principal, action: str) -> None:
     if principal.site_role not in SITE_ACTIONS[action]:
         deny(context, principal, action, None, None)
         raise Forbidden(f"{action} is for {' and '.join(sorted(SITE_ACTIONS[action]))} of the site.")
+
+
+def authorize_metrics(context: Context, principal: Principal) -> None:
+    """Refuse all but the token for metrics, admins and auditors.
+
+    Raises:
+        Forbidden: it is none of them.
+    """
+    if principal.purpose != METRICS:
+        authorize_site(context, principal, "metrics.read")
 
 
 def deny(

@@ -18,6 +18,7 @@ import sys
 import threading
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -113,6 +114,7 @@ class Children:
         self._closing = False
         self._delays: dict[str, float] = {}
         self._timers: dict[str, threading.Timer] = {}
+        self._restarts: Counter[str] = Counter()
 
     def start(self, spec: ChildSpec) -> Child:
         """Start a child; one of the same name must not be alive.
@@ -170,6 +172,11 @@ class Children:
         """Names of living children."""
         with self._lock:
             return sorted(name for name, child in self._children.items() if not child.ended.is_set())
+
+    def restarts(self) -> dict[str, int]:
+        """How many children of each kind (a name's part before the first hyphen) were started again, unasked."""
+        with self._lock:
+            return dict(self._restarts)
 
     def wait(self, name: str, timeout: float | None = None) -> Exit | None:
         """Wait for the end of a child; None when it still runs after *timeout* seconds."""
@@ -320,6 +327,7 @@ class Children:
             if self._closing or self._children.get(name) is not child:
                 return
             self._timers[name] = timer
+            self._restarts[name.partition("-")[0]] += 1
         timer.start()
         self._tell(name, "restarting", child.exit)
 

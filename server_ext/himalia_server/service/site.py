@@ -174,6 +174,11 @@ class Site:
         """The token of the OS account that owns the site (0600)."""
         return self.home / "tokens" / "user"
 
+    @property
+    def metrics_token_file(self) -> Path:
+        """The token that a Prometheus server reads /metrics with (0600)."""
+        return self.home / "tokens" / "metrics"
+
     def log(self, name: str) -> Path:
         """The log file of a child or of the service."""
         return self.home / "logs" / f"{name}.log"

@@ -56,6 +56,7 @@ PROJECT_ACTIONS: dict[str, frozenset[Role]] = {
 SITE_ACTIONS: dict[str, frozenset[SiteRole]] = {
     "site.manage": frozenset({SiteRole.ADMIN}),
     "audit.read": frozenset({SiteRole.ADMIN, SiteRole.AUDITOR}),
+    "metrics.read": frozenset({SiteRole.ADMIN, SiteRole.AUDITOR}),
 }
 """Actions on the site itself. Every signed-in person may make a project and read the service's version."""
 
