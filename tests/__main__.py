@@ -22,7 +22,6 @@ from tests import frontend
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("himalia", "himalia_kernels", "himalia_server")
-MOST_RUN_AGAIN = 3
 
 
 @dataclass
@@ -32,7 +31,6 @@ class Tally:
     passed: int = 0
     failed: int = 0
     skipped: int = 0
-    unsteady: int = 0  # of those that passed, how many did only when they were run again
     seconds: float = 0.0
 
 
@@ -71,34 +69,15 @@ def passes(command: list[str]) -> bool:
     return run(command) == 0
 
 
-def pytest(folder: str, *options: str) -> Tally:
+def pytest(folder: str) -> Tally:
     """One folder of tests in a pytest of its own, counted from the report that pytest writes."""
     with tempfile.TemporaryDirectory() as scratch:
         report = Path(scratch) / "report.xml"
-        code = run([sys.executable, "-m", "pytest", f"tests/{folder}", f"--junitxml={report}", *options])
+        code = run([sys.executable, "-m", "pytest", f"tests/{folder}", f"--junitxml={report}"])
         tally = count(report) if report.exists() else Tally()
     if code != 0 and tally.failed == 0:
         tally.failed = 1  # no test failed, but pytest did: nothing collected, or an error of its own
     return tally
-
-
-def pytest_with_processes(folder: str) -> Tally:
-    """A folder whose tests start real services and browsers: what fails is run once more, by itself.
-
-    A few failures may come from a machine that is shared with others; a fault of the code fails again. What
-    passes only then is named and counted as unsteady, so that it is looked into.
-    """
-    first = pytest(folder)
-    if not 0 < first.failed <= MOST_RUN_AGAIN:
-        return first
-    say(f"-- {first.failed} failed; once more, by itself")
-    again = pytest(folder, "--last-failed", "--last-failed-no-failures=none")
-    if again.passed + again.failed != first.failed:
-        return first  # not the same tests: an error that belongs to none of them
-    first.failed = again.failed
-    first.passed += again.passed
-    first.unsteady = again.passed
-    return first
 
 
 def count(report: Path) -> Tally:
@@ -125,8 +104,8 @@ TIERS = {
     "gates": Tier(gates, 120),
     "lab": Tier(lambda: each(frontend.GATES), 240),
     "pure": Tier(lambda: pytest("pure"), 240),
-    "site": Tier(lambda: pytest_with_processes("site"), 600),
-    "ui": Tier(lambda: pytest_with_processes("ui"), 480),
+    "site": Tier(lambda: pytest("site"), 600),
+    "ui": Tier(lambda: pytest("ui"), 480),
     "wheel": Tier(lambda: pytest("wheel"), 240),
 }
 
@@ -142,10 +121,9 @@ def summary(tallies: dict[str, Tally]) -> None:
     for name, tally in tallies.items():
         budget = TIERS[name].budget
         late = "  OVER BUDGET" if tally.seconds > budget else ""
-        unsteady = f"  {tally.unsteady} UNSTEADY" if tally.unsteady else ""
         say(
             f"{name:<6} {tally.passed:>5} passed {tally.failed:>3} failed {tally.skipped:>3} skipped "
-            f"{tally.seconds:>6.0f} s of {budget:.0f} s{late}{unsteady}"
+            f"{tally.seconds:>6.0f} s of {budget:.0f} s{late}"
         )
     passed = sum(tally.passed for tally in tallies.values())
     failed = sum(tally.failed for tally in tallies.values())

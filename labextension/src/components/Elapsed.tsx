@@ -10,19 +10,7 @@ export function Elapsed(props: {
   trans: TranslationBundle;
 }): React.ReactElement | null {
   const { from, to, trans } = props;
-  const [now, setNow] = React.useState(() => Date.now() / 1000);
-  const counts = from !== null && to === null;
-  React.useEffect(() => {
-    if (!counts) {
-      return;
-    }
-    const timer = window.setInterval(() => {
-      if (!document.hidden) {
-        setNow(Date.now() / 1000);
-      }
-    }, 1000);
-    return () => window.clearInterval(timer);
-  }, [counts]);
+  const now = useNow(from !== null && to === null);
   if (from === null) {
     return null;
   }
@@ -33,4 +21,21 @@ export function Elapsed(props: {
       {seconds >= 60 ? formatDuration(seconds, trans) : text}
     </span>
   );
+}
+
+/** The time in UTC seconds; moves on every second while *moves* and the page is visible. */
+export function useNow(moves: boolean): number {
+  const [now, setNow] = React.useState(() => Date.now() / 1000);
+  React.useEffect(() => {
+    if (!moves) {
+      return;
+    }
+    const timer = window.setInterval(() => {
+      if (!document.hidden) {
+        setNow(Date.now() / 1000);
+      }
+    }, 1000);
+    return () => window.clearInterval(timer);
+  }, [moves]);
+  return now;
 }

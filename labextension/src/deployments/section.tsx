@@ -6,11 +6,10 @@ import * as React from 'react';
 import { refusedBy } from '../api/roles';
 import { Deployment } from '../api/types';
 import { CommandIDs } from '../commands';
-import { ActionButton, EmptyState, IconButton, ProblemMessage, StateDot } from '../components';
+import { ActionButton, IconButton, ProblemMessage, StateDot } from '../components';
 import { endpointIcon } from '../frame/icons';
-import { CHAMPION, aliasUri, holder, latestModels } from '../models/versions';
 import { IProjectStore } from '../tokens';
-import { endpointName } from './names';
+import { NoEndpoint } from './noEndpoint';
 
 interface ISectionProps {
   store: IProjectStore;
@@ -38,33 +37,6 @@ export default function DeploymentSection(props: ISectionProps): React.ReactElem
         <DeploymentRow key={deployment.name} deployment={deployment} {...props} />
       ))}
     </ul>
-  );
-}
-
-function NoEndpoint(props: ISectionProps): React.ReactElement {
-  const { store, commands, trans } = props;
-  const champions = latestModels(store.models.items ?? []).filter(model => holder(model, CHAMPION));
-  const model = champions[0];
-  if (!model) {
-    return (
-      <EmptyState
-        text={trans.__('No endpoint yet. Make a model version the champion, then deploy it.')}
-      />
-    );
-  }
-  return (
-    <EmptyState
-      text={trans.__('No endpoint yet. An endpoint answers requests with a model version.')}
-      action={{
-        label: trans.__('Deploy the champion'),
-        disabledReason: refusedBy(store.project.role, 'deployment.request', trans),
-        onClick: () =>
-          void commands.execute(CommandIDs.deploy, {
-            name: endpointName(model.name),
-            model: aliasUri(model.name, CHAMPION)
-          })
-      }}
-    />
   );
 }
 

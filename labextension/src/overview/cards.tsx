@@ -7,8 +7,7 @@ import { CommandIDs } from '../commands';
 import { ActionButton, EmptyState, StateDot } from '../components';
 import { clusterFacts } from '../clusters/facts';
 import { suggestName } from '../clusters/names';
-import { endpointName } from '../deployments/names';
-import { CHAMPION, aliasUri, holder, latestModels } from '../models/versions';
+import { NoEndpoint } from '../deployments/noEndpoint';
 import { IProjectStore } from '../tokens';
 import { Card } from './card';
 import { ModelCard } from './modelCard';
@@ -38,25 +37,7 @@ export function Cards(props: ICardProps): React.ReactElement {
 
 function EndpointsCard(props: ICardProps): React.ReactElement {
   const { store, commands, trans } = props;
-  const champion = latestModels(store.models.items ?? []).find(model => holder(model, CHAMPION));
-  const empty = champion ? (
-    <EmptyState
-      text={trans.__('No endpoint yet. An endpoint answers requests with a model version.')}
-      action={{
-        label: trans.__('Deploy the champion'),
-        disabledReason: refusedBy(store.project.role, 'deployment.request', trans),
-        onClick: () =>
-          void commands.execute(CommandIDs.deploy, {
-            name: endpointName(champion.name),
-            model: aliasUri(champion.name, CHAMPION)
-          })
-      }}
-    />
-  ) : (
-    <EmptyState
-      text={trans.__('No endpoint yet. Make a model version the champion, then deploy it.')}
-    />
-  );
+  const empty = <NoEndpoint {...props} />;
   return (
     <Card title={trans.__('Endpoints')} slice={store.deployments} empty={empty} trans={trans}>
       {items => (

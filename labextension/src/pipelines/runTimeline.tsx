@@ -4,7 +4,7 @@ import * as React from 'react';
 
 import type { Run, StageRun } from '../api/types';
 import { CommandIDs } from '../commands';
-import { ActionButton, Elapsed, hasEnded, StateDot } from '../components';
+import { ActionButton, Elapsed, hasEnded, StateDot, useNow } from '../components';
 import { progressText, StageError } from './pipelineSection';
 import { wentWrong } from './rows';
 import { bars, IBar } from './timeline';
@@ -106,21 +106,4 @@ function StageMore(props: { stage: StageRun; trans: TranslationBundle }): React.
       )}
     </>
   );
-}
-
-/** The time in UTC seconds; moves on every second while *moves*. */
-function useNow(moves: boolean): number {
-  const [now, setNow] = React.useState(() => Date.now() / 1000);
-  React.useEffect(() => {
-    if (!moves) {
-      return;
-    }
-    const timer = window.setInterval(() => {
-      if (!document.hidden) {
-        setNow(Date.now() / 1000);
-      }
-    }, 1000);
-    return () => window.clearInterval(timer);
-  }, [moves]);
-  return now;
 }
