@@ -118,8 +118,9 @@ def segment(name: str) -> str:
 class Transport:
     """Requests to one service with the token of one file.
 
-    The file is read for every request, because the service renews the token in it. While the service is
-    starting (connection refused, or 503), a request is repeated for at most *patience* seconds.
+    The file is read for every request, because the service renews the token in it. While the service is starting
+    (no connection, or 503), a request is repeated for at most *patience* seconds; an idempotency key keeps it from
+    being done twice.
     """
 
     url: str
@@ -138,9 +139,10 @@ class Transport:
             token = self._token()
             try:
                 reply = send(method, self.url.rstrip("/") + path, token=token, body=body, headers=headers)
-            except ConnectionRefusedError as error:
+            except (ConnectionError, HTTPException) as error:
+                # it starts, or was killed while it worked on this: what is sent again is not done again
                 wait, failure = pause, self._unreachable(error)
-            except (OSError, HTTPException) as error:
+            except OSError as error:
                 raise self._unreachable(error) from error
             else:
                 if reply.status == 401 and self._token() != token:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import quote
@@ -91,8 +92,8 @@ class Api:
                 return
 
     def post(self, path: str, body: dict[str, Any] | None = None) -> Any:
-        """POST; decoded JSON."""
-        return self.request("POST", path, json=body or {})
+        """POST; decoded JSON. Sent again when the service was killed meanwhile: the key keeps it from being done twice."""
+        return self.request("POST", path, json=body or {}, headers={"Idempotency-Key": uuid.uuid4().hex})
 
     def request(self, method: str, path: str, **kwargs: Any) -> Any:
         """One request. When the service was killed it is started again and asked once more; while a part of it
@@ -116,16 +117,17 @@ class Api:
     def send(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
         """The reply as it came, whatever its status.
 
-        What was surely not received, or only reads, is sent again once the service is back.
+        What was surely not received, only reads, or has an idempotency key is sent again once the service is back.
         """
+        more = kwargs.pop("headers", {})
         for attempt in range(RECONNECTS):
             try:
-                return self.http.request(method, self._url(path), headers=self._headers(), **kwargs)
+                return self.http.request(method, self._url(path), headers=self._headers() | more, **kwargs)
             except httpx.TransportError as error:
                 if attempt == RECONNECTS - 1:
                     raise Failure(f"The service does not answer: {error}.", "himalia doctor") from error
                 self.reconnect()
-                if method == "POST" and not isinstance(error, httpx.ConnectError):
+                if method == "POST" and not more and not isinstance(error, httpx.ConnectError):
                     raise Failure(
                         "The service went away while it worked on this; it runs again now.",
                         "Look whether it was done (himalia status), then run the command again.",
