@@ -115,7 +115,7 @@ class Lab:
 
     def token(self, slug: str | None, role: str, purpose: str = "user", limit: str | None = None) -> str:
         """A token of another person: with *role* in the project *slug*, or a site role when that is None."""
-        database = Database(self.site.database)
+        database = Database(self.site.database, self.site.home / "backups")
         user = f"{purpose}-{role}-{slug or 'site'}"
         file = self.root / f"token-{user}"
         with database.write() as session:

@@ -92,7 +92,7 @@ class Api:
                 return
 
     def post(self, path: str, body: dict[str, Any] | None = None) -> Any:
-        """POST; decoded JSON. Sent again when the service was killed meanwhile: the key keeps it from being done twice."""
+        """POST; decoded JSON. Sent again when the service was killed meanwhile: its key makes that harmless."""
         return self.request("POST", path, json=body or {}, headers={"Idempotency-Key": uuid.uuid4().hex})
 
     def request(self, method: str, path: str, **kwargs: Any) -> Any:

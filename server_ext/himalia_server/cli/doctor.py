@@ -72,7 +72,7 @@ def _disk(site: Site) -> Iterator[Finding]:
 
 
 def _file_system(site: Site) -> Iterator[Finding]:
-    from ..store.database import NETWORK_FILE_SYSTEMS, file_system_type
+    from ..store import NETWORK_FILE_SYSTEMS, file_system_type
 
     kind = file_system_type(site.home)
     hint = "Set HIMALIA_HOME to a folder on a local disk: SQLite can lose data on a network file system."

@@ -61,9 +61,7 @@ class Clusters:
         with self._changing(project):
             return self._start(principal, project, wanted, once)
 
-    def _start(
-        self, principal: Principal, project: Project, wanted: ClusterCreate, once: Once | None
-    ) -> ClusterView:
+    def _start(self, principal: Principal, project: Project, wanted: ClusterCreate, once: Once | None) -> ClusterView:
         workers = wanted.workers or max(1, os.cpu_count() or 1)
         limit = wanted.memory_limit or _fair_share(workers)
         try:

@@ -103,9 +103,7 @@ def list_tokens(slug: str, name: str, caller: Caller, manager: Manager) -> KeyLi
 
 
 @router.post("/{name}/tokens", status_code=201)
-def create_token(
-    slug: str, name: str, body: KeyCreate, caller: Caller, manager: Manager, once: OnceKey
-) -> KeyCreated:
+def create_token(slug: str, name: str, body: KeyCreate, caller: Caller, manager: Manager, once: OnceKey) -> KeyCreated:
     """A predict-only token for this endpoint; its text is shown this once, and not again for a repeated request."""
     project = authorize(manager.context, caller, slug, "deployment.token", name)
 

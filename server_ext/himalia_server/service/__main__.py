@@ -23,8 +23,8 @@ from ..locking import LockTimeout, acquire
 from ..store import StoreRefused, Token, User
 from . import logs, tokens
 from .app import announce_stop, create_app, stop
-from .children import Children
 from .auth import METRICS
+from .children import Children
 from .context import Change, Context, open_store
 from .identity import ProcessIdentity
 from .journal import Events
@@ -72,7 +72,8 @@ def _main() -> int:
     database = open_store(site, settings)
     if not database.own():
         return _refuse(
-            f"Another service uses the database {database.name}. Stop that one, or give each site a database of its own."
+            f"Another service uses the database {database.name}. Stop that one, or give each site a database of its "
+            "own."
         )
     backup = database.migrate()
     if backup:

@@ -96,9 +96,10 @@ def _write(site: Site, file: IO[bytes], scratch: Path, *, with_projects: bool, p
     finally:
         store.close()
     if site.tracking_database.exists():
-        with closing(sqlite3.connect(site.tracking_database)) as source, closing(
-            sqlite3.connect(scratch / TRACKING)
-        ) as copy:
+        with (
+            closing(sqlite3.connect(site.tracking_database)) as source,
+            closing(sqlite3.connect(scratch / TRACKING)) as copy,
+        ):
             source.backup(copy)
             copy.execute("PRAGMA journal_mode=DELETE")
     entries: dict[str, dict[str, Any]] = {}
@@ -320,4 +321,3 @@ def _put_back(source: Path, target: Path) -> None:
     if source.exists() and not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copytree(source, target)
-

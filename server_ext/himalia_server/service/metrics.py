@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from sqlalchemy import Select, func, select
+from sqlalchemy import func, select
+from sqlalchemy.orm import InstrumentedAttribute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..store import Cluster, Deployment, Project, Run
@@ -93,6 +94,13 @@ class CountRequests:
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 
+_COUNTED = (
+    ("himalia_runs", "Pipeline runs that are kept.", Run.status),
+    ("himalia_clusters", "Dask clusters.", Cluster.state),
+    ("himalia_endpoints", "Endpoints.", Deployment.state),
+)
+
+
 class SiteMetrics:
     """Everything, collected anew for each reading."""
 
@@ -116,12 +124,8 @@ class SiteMetrics:
             "himalia_last_event", "Number of the newest event.", value=self.context.events.bounds()[1]
         )
         yield self._projects()
-        for name, text, query in (
-            ("himalia_runs", "Pipeline runs that are kept.", select(Run.status, func.count()).group_by(Run.status)),
-            ("himalia_clusters", "Dask clusters.", select(Cluster.state, func.count()).group_by(Cluster.state)),
-            ("himalia_endpoints", "Endpoints.", select(Deployment.state, func.count()).group_by(Deployment.state)),
-        ):
-            yield self._by_state(name, text, query)
+        for name, text, column in _COUNTED:
+            yield self._by_state(name, text, column)
         children = GaugeMetricFamily("himalia_child_up", "Processes that the service started.", labels=["kind"])
         kinds = Counter(name.partition("-")[0] for name in self.context.children.names())
         for kind, count in sorted(kinds.items()):
@@ -142,12 +146,12 @@ class SiteMetrics:
             count = session.scalar(select(func.count()).select_from(Project))
         return GaugeMetricFamily("himalia_projects", "Projects of the site.", value=count)
 
-    def _by_state(self, name: str, text: str, query: Select[Any]) -> Any:
+    def _by_state(self, name: str, text: str, column: InstrumentedAttribute[str]) -> Any:
         from prometheus_client.core import GaugeMetricFamily
 
         family = GaugeMetricFamily(name, text, labels=["state"])
         with self.context.database.read() as session:
-            for state, count in session.execute(query):
+            for state, count in session.execute(select(column, func.count()).group_by(column)):
                 family.add_metric([state], count)
         return family
 

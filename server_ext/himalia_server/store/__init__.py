@@ -1,6 +1,7 @@
 """The store: tables, sessions and migrations. Synchronous; never called on an event loop."""
 
-from .database import Database, SchemaTooNew, StoreRefused
+from .database import Database, SchemaTooNew
+from .engines import NETWORK_FILE_SYSTEMS, StoreRefused, file_system_type
 from .schema import (
     AuditRow,
     Base,
@@ -22,6 +23,7 @@ from .schema import (
 )
 
 __all__ = [
+    "NETWORK_FILE_SYSTEMS",
     "AuditRow",
     "Base",
     "Cluster",
@@ -40,6 +42,7 @@ __all__ = [
     "StoreRefused",
     "Token",
     "User",
+    "file_system_type",
     "new_id",
     "now",
 ]

@@ -5,7 +5,21 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from sqlalchemy import URL, Connection, Engine, MetaData, Table, create_engine, event, func, insert, select, text
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    MetaData,
+    Table,
+    column,
+    create_engine,
+    event,
+    func,
+    insert,
+    select,
+    table,
+    text,
+)
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 ROWS = 1000
@@ -28,7 +42,7 @@ def revision_of(connection: Connection) -> str | None:
     """The schema revision of a database; None for an empty one."""
     if not connection.dialect.has_table(connection, VERSION_TABLE):
         return None
-    return connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar_one_or_none()
+    return connection.scalar(select(column("version_num")).select_from(table(VERSION_TABLE)))
 
 
 def copy_to_file(engine: Engine, target: Path) -> None:
@@ -82,23 +96,23 @@ def copy_rows(source: Connection, target: Connection) -> int:
     described.reflect(source)
     made.reflect(target)
     count = 0
-    for table in made.sorted_tables:
-        if table.name == VERSION_TABLE:
+    for to in made.sorted_tables:
+        if to.name == VERSION_TABLE:
             continue
-        rows = source.execute(select(described.tables[table.name]), execution_options={"yield_per": ROWS})
+        rows = source.execute(select(described.tables[to.name]), execution_options={"yield_per": ROWS})
         for part in rows.mappings().partitions(ROWS):
-            target.execute(insert(table), [dict(row) for row in part])
+            target.execute(insert(to), [dict(row) for row in part])
             count += len(part)
-        _continue_numbers(target, table)
+        _continue_numbers(target, to)
     return count
 
 
-def _continue_numbers(connection: Connection, table: Table) -> None:
+def _continue_numbers(connection: Connection, numbered: Table) -> None:
     """Have PostgreSQL go on after the highest number of a numbered table; SQLite does so by itself."""
-    column = table.autoincrement_column
-    if connection.dialect.name != "postgresql" or column is None:
+    counter = numbered.autoincrement_column
+    if connection.dialect.name != "postgresql" or counter is None:
         return
-    highest = connection.scalar(select(func.max(column)))
+    highest = connection.scalar(select(func.max(counter)))
     if highest is not None:
         sequence = text("SELECT setval(pg_get_serial_sequence(:table, :column), :highest)")
-        connection.execute(sequence, {"table": table.name, "column": column.name, "highest": highest})
+        connection.execute(sequence, {"table": numbered.name, "column": counter.name, "highest": highest})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections.abc import Iterator
@@ -92,12 +93,17 @@ class Database:
                 raise SchemaTooNew(_too_new(self.name, current))
             backup = None
             if current is not None:
-                backup = self.backups / f"himalia-{current}-{time.strftime('%Y%m%dT%H%M%S')}.db"
+                backup = self._new_backup(current)
                 copy_to_file(self.engine, backup)
-            with self._connect() as connection:
+            with self._change() as connection:
                 upgrade(connection, HEAD)
-                connection.commit()
             return backup
+
+    def _new_backup(self, revision: str) -> Path:
+        """A name that is free: a migration that fails is tried again, maybe within the same second."""
+        base = f"himalia-{revision}-{time.strftime('%Y%m%dT%H%M%S')}"
+        names = (base + (f"-{number}" if number else "") + ".db" for number in itertools.count())
+        return next(path for name in names if not (path := self.backups / name).exists())
 
     def fill(self, file: Path) -> int:
         """Take over what `copy_to_file` had put into *file*; this database must be empty. Returns the number of rows.
@@ -108,18 +114,21 @@ class Database:
         """
         copy = open_file(file)
         try:
-            with self.dialect.migration_lock(), copy.connect() as source, self._connect() as target:
+            with self.dialect.migration_lock(), copy.connect() as source, self._change() as target:
                 revision = revision_of(source)
                 if revision is not None and revision not in known_revisions():
                     raise SchemaTooNew(_too_new(str(file), revision))
-                count = copy_rows(source, target)
-                target.commit()
+                return copy_rows(source, target)
         finally:
             copy.dispose()
-        return count
 
-    def _connect(self) -> Connection:
-        return self.engine.connect().execution_options(himalia_write=True)
+    @contextmanager
+    def _change(self) -> Iterator[Connection]:
+        """One transaction over the schema and its rows: all of it or nothing."""
+        with self.engine.connect() as connection:
+            writing = connection.execution_options(himalia_write=True)
+            with writing.begin():
+                yield writing
 
 
 def _too_new(name: str, revision: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -25,6 +26,7 @@ NETWORK_FILE_SYSTEMS = {
     "beegfs",
     "ceph",
 }
+MOUNTS = Path("/proc/mounts")
 MIGRATION_SECONDS = 120.0
 CONNECTIONS = 8
 """Kept open to a database."""
@@ -60,12 +62,11 @@ class Dialect(Protocol):
 
 def file_system_type(path: Path) -> str:
     """The type of the file system that holds *path* ("ext4", "nfs4", …), or "" where the OS does not tell."""
-    mounts = Path("/proc/mounts")
-    if not mounts.exists():
+    if not MOUNTS.exists():
         return ""
     best, kind = "", ""
     target = str(path.resolve())
-    for line in mounts.read_text().splitlines():
+    for line in MOUNTS.read_text().splitlines():
         _, point, fs, *_ = line.split()
         point = point.replace("\\040", " ")
         inside = target == point or target.startswith(point.rstrip("/") + "/")
@@ -99,8 +100,12 @@ class Sqlite:
         # at once, because SQLite fails the upgrade of a read lock
         session.connection(execution_options={"himalia_write": True})
 
-    def migration_lock(self) -> AbstractContextManager[None]:
-        return exclusive(self.path.with_suffix(".migrate.lock"), timeout=MIGRATION_SECONDS)
+    @contextmanager
+    def migration_lock(self) -> Iterator[None]:
+        with exclusive(self.path.with_suffix(".migrate.lock"), timeout=MIGRATION_SECONDS):
+            # ours alone from its first byte, and with it the log beside it
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+            yield
 
     def own(self) -> bool:
         return True
@@ -135,7 +140,7 @@ class Postgresql:
 
     @contextmanager
     def migration_lock(self) -> Iterator[None]:
-        with self.engine.connect() as connection:
+        with self._reach() as connection:
             connection.execute(text(f"SET lock_timeout = '{MIGRATION_SECONDS:.0f}s'"))
             connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATE_LOCK})
             connection.commit()
@@ -155,7 +160,7 @@ class Postgresql:
             except OperationalError:
                 self._owner.invalidate()  # the database was restarted, and its locks are gone with it
                 self._owner.close()
-        connection = self.engine.connect()
+        connection = self._reach()
         connection.detach()  # never handed out to others
         held = bool(connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": OWNER_LOCK}))
         connection.commit()
@@ -170,6 +175,16 @@ class Postgresql:
             self._owner.close()
         self.engine.dispose()
 
+    def _reach(self) -> Connection:
+        try:
+            return self.engine.connect()
+        except OperationalError as error:
+            reason = str(error.orig).strip().splitlines()[0]
+            raise StoreRefused(
+                f"The database {self.name} does not answer: {reason}. Start it, or mend url under [database] in "
+                "settings.toml."
+            ) from error
+
 
 def dialect_for(place: Path | str) -> Dialect:
     """The kind of database at a path (SQLite) or URL.
@@ -182,13 +197,17 @@ def dialect_for(place: Path | str) -> Dialect:
     try:
         url = make_url(place)
     except (ArgumentError, NoSuchModuleError) as error:
-        raise StoreRefused("The url under [database] in settings.toml is no URL. Example: postgresql:///himalia") from error
+        raise StoreRefused(
+            "The url under [database] in settings.toml is no URL. Example: postgresql:///himalia"
+        ) from error
     kind = url.get_backend_name()
     if kind in ("postgresql", "postgres"):
         return Postgresql(url)
     if kind == "sqlite" and url.database:
         return Sqlite(Path(url.database))
-    raise StoreRefused(f"Himalia keeps its data in SQLite or PostgreSQL, not in {kind!r}. Example: postgresql:///himalia")
+    raise StoreRefused(
+        f"Himalia keeps its data in SQLite or PostgreSQL, not in {kind!r}. Example: postgresql:///himalia"
+    )
 
 
 def _on_connect(connection: Any, _record: Any) -> None:

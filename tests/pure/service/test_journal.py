@@ -14,7 +14,7 @@ from himalia_server.store import AuditRow, Database
 
 @pytest.fixture
 def database(tmp_path: Path) -> Database:
-    made = Database(tmp_path / "himalia.db")
+    made = Database(tmp_path / "himalia.db", tmp_path)
     made.migrate()
     return made
 

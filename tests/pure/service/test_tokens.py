@@ -13,7 +13,7 @@ from himalia_server.store import Database, Token, User, now
 
 @pytest.fixture
 def database(tmp_path: Path) -> Database:
-    made = Database(tmp_path / "himalia.db")
+    made = Database(tmp_path / "himalia.db", tmp_path)
     made.migrate()
     with made.write() as session:
         session.add(User(name="ada"))
@@ -29,7 +29,7 @@ def issue(database: Database, file: Path, seconds: float | None = 60) -> str:
 def test_a_token_is_private_and_stored_as_a_hash(database: Database, tmp_path: Path) -> None:
     text = issue(database, tmp_path / "t")
     assert stat.S_IMODE((tmp_path / "t").stat().st_mode) == 0o600
-    assert text.encode() not in database.path.read_bytes() + database.path.with_name("himalia.db-wal").read_bytes()
+    assert text.encode() not in (tmp_path / "himalia.db").read_bytes() + (tmp_path / "himalia.db-wal").read_bytes()
     with database.read() as session:
         assert tokens.find(session, text) is not None
         assert tokens.find(session, text + "x") is None
