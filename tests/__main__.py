@@ -1,4 +1,4 @@
-"""Run the tests in tiers: ``python -m tests [TIER…]``, all tiers without an argument.
+"""Run the tests in tiers: ``python -m tests [TIER…]``, all tiers without an argument but those run by name only.
 
 Each tier prints as it goes. At the end stands each tier's duration beside its budget, and in the last line
 what passed and what failed; the exit code is 1 when anything failed.
@@ -69,11 +69,11 @@ def passes(command: list[str]) -> bool:
     return run(command) == 0
 
 
-def pytest(folder: str) -> Tally:
+def pytest(folder: str, *options: str) -> Tally:
     """One folder of tests in a pytest of its own, counted from the report that pytest writes."""
     with tempfile.TemporaryDirectory() as scratch:
         report = Path(scratch) / "report.xml"
-        code = run([sys.executable, "-m", "pytest", f"tests/{folder}", f"--junitxml={report}"])
+        code = run([sys.executable, "-m", "pytest", f"tests/{folder}", f"--junitxml={report}", *options])
         tally = count(report) if report.exists() else Tally()
     if code != 0 and tally.failed == 0:
         tally.failed = 1  # no test failed, but pytest did: nothing collected, or an error of its own
@@ -98,6 +98,8 @@ class Tier:
 
     run: Callable[[], Tally]
     budget: float
+    named: bool = False
+    """Runs only when it is asked for by its name."""
 
 
 TIERS = {
@@ -107,6 +109,7 @@ TIERS = {
     "site": Tier(lambda: pytest("site"), 600),
     "ui": Tier(lambda: pytest("ui"), 480),
     "wheel": Tier(lambda: pytest("wheel"), 240),
+    "soak": Tier(lambda: pytest("soak", "-s"), 7200, named=True),
 }
 
 
@@ -133,17 +136,20 @@ def summary(tallies: dict[str, Tally]) -> None:
 def main() -> int:
     """Run the tiers asked for, in their order."""
     parser = argparse.ArgumentParser(prog="python -m tests", description="Run Himalia's tests.")
-    parser.add_argument("tiers", nargs="*", metavar="TIER", help=f"{', '.join(TIERS)} (default: all)")
+    parser.add_argument("tiers", nargs="*", metavar="TIER", help=f"{', '.join(TIERS)} (default: all but soak)")
+    parser.add_argument("--times", type=int, help="how often the tier soak makes each fault (default: as each says)")
     parser.add_argument("--update-readme", action="store_true", help="let the tier ui renew the README's picture")
     options = parser.parse_args()
     asked = options.tiers
     if options.update_readme:
         os.environ["HIMALIA_UPDATE_README"] = "1"
+    if options.times:
+        os.environ["HIMALIA_SOAK_TIMES"] = str(options.times)
     unknown = [name for name in asked if name not in TIERS]
     if unknown:
         parser.error(f"there is no tier {', '.join(unknown)}; there are {', '.join(TIERS)}")
     tallies = {}
-    for name in [name for name in TIERS if not asked or name in asked]:
+    for name in [name for name, tier in TIERS.items() if name in asked or not (asked or tier.named)]:
         say(f"== {name}")
         started = time.monotonic()
         tallies[name] = TIERS[name].run()

@@ -67,7 +67,7 @@ class Projects:
             if once is not None:
                 once.require_new(self.context)
             try:
-                folder = self._folder(name, path)
+                folder = self.folder(name, path)
                 self._refuse_taken(principal, name, folder)
                 if template is not None:
                     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -306,7 +306,17 @@ class Projects:
             return
         tokens.revoke_all(session, file=token.file or "")
 
-    def _folder(self, name: str, path: str | None) -> Path:
+    def role(self, principal: Principal, project: Project) -> Role:
+        """The caller's role in a project that they may see."""
+        with self.context.database.read() as session:
+            return role_in(session, principal, project) or Role.VIEWER
+
+    def folder(self, name: str, path: str | None) -> Path:
+        """Where a project is put: in *path*, else in the usual place.
+
+        Raises:
+            Invalid: a project cannot be there.
+        """
         if path is None:
             root = self.context.site.home / "projects" if "HIMALIA_HOME" in os.environ else Path.home() / "himalia"
             folder = (root / name).resolve()

@@ -84,6 +84,30 @@ class ProjectList(BaseModel):
     next: str | None
 
 
+class GuideOpen(BaseModel):
+    """Have a copy of a guide."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"below": "/home/ada/work"}]})
+    below: Annotated[
+        str | None,
+        Field(
+            max_length=1000,
+            pattern="^/",
+            description="A folder that the caller's file browser shows: a new project of the guides is put into it "
+            "unless its usual place lies below it.",
+        ),
+    ] = None
+
+
+class GuideCopy(BaseModel):
+    """A person's copy of a guide. `notebook`: its absolute path. `created`: whether it was not there before."""
+
+    title: str
+    project: ProjectView
+    notebook: str
+    created: bool
+
+
 class KernelCreate(BaseModel):
     """A kernel that is about to start. `pid`: the process that starts it (the kernel's token lives as long)."""
 

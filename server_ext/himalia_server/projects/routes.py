@@ -6,11 +6,20 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from ..service.auth import Caller, Principal, authorize, role_in
+from ..service.auth import Caller, Principal, authorize
 from ..service.once import OnceKey, make_once
-from ..team import Role
+from .guides import open_guide
 from .manager import Projects
-from .models import KernelCreate, KernelGrant, ProjectCreate, ProjectList, ProjectView, TemplateList
+from .models import (
+    GuideCopy,
+    GuideOpen,
+    KernelCreate,
+    KernelGrant,
+    ProjectCreate,
+    ProjectList,
+    ProjectView,
+    TemplateList,
+)
 
 router = APIRouter(tags=["projects"])
 
@@ -26,6 +35,15 @@ Manager = Annotated[Projects, Depends(_manager)]
 def list_templates(caller: Caller, manager: Manager) -> TemplateList:
     """What a new project can be made from."""
     return TemplateList(items=manager.templates())
+
+
+@router.put("/guides/{name}")
+def put_guide(name: str, body: GuideOpen, caller: Caller, manager: Manager) -> GuideCopy:
+    """The caller's own copy of a guide, in the project of the guides; both are made when they are not there.
+
+    A copy that is there is left as it is, so that this may be repeated.
+    """
+    return open_guide(manager, caller, name, body.below)
 
 
 @router.get("/projects")
@@ -59,9 +77,7 @@ def read_project(slug: str, caller: Caller, manager: Manager) -> ProjectView:
 
 def _view(manager: Projects, caller: Principal, slug: str) -> ProjectView:
     project = authorize(manager.context, caller, slug, "project.read")
-    with manager.context.database.read() as session:
-        role = role_in(session, caller, project)
-    return manager.view(project, role or Role.VIEWER)
+    return manager.view(project, manager.role(caller, project))
 
 
 @router.delete("/projects/{slug}", status_code=204)

@@ -8,7 +8,6 @@ import logging
 import secrets
 import shutil
 import threading
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -28,6 +27,7 @@ from . import metrics, routes, stream
 from .children import Exit
 from .context import Context
 from .gatekeeper import Denials, Gatekeeper
+from .housekeeping import prune
 from .layer import publish_layer
 from .logs import request_id
 from .metrics import CountRequests, RequestCounts, SiteMetrics
@@ -132,7 +132,7 @@ def _start(app: FastAPI, context: Context) -> None:
     while not context.stopping.is_set():
         _guarded(state.projects.finish_deletions)
         _guarded(state.projects.renew_tokens)
-        _guarded(lambda: context.events.prune(time.time() - context.settings.event_days * 86400))
+        _guarded(lambda: prune(context))
         _guarded(state.gatekeeper_flush)
         context.stopping.wait(HOUSEKEEPING)
 

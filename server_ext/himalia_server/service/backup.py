@@ -7,6 +7,7 @@ they name is never changed afterwards, only added to, so that the service may go
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import json
@@ -16,6 +17,7 @@ import sqlite3
 import tarfile
 import tempfile
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -114,8 +116,7 @@ def _write(site: Site, file: IO[bytes], scratch: Path, *, with_projects: bool, p
         summary = Summary(
             site.id, __version__, time.time(), str(site.home), [row.slug for row in projects], len(entries), size
         )
-        folders = {row.slug: row.path for row in projects} if with_projects else {}
-        index = {"format": FORMAT, **vars(summary), "folders": folders, "entries": entries}
+        index = {"format": FORMAT, **vars(summary), "entries": entries}
         _add_bytes(archive, INDEX, json.dumps(index, indent=1).encode())
     return summary
 
@@ -225,18 +226,21 @@ def _unpack(archive: Path, target: Path, progress: Progress) -> dict[str, Any]:
     found: dict[str, tuple[int, str]] = {}
     index: dict[str, Any] | None = None
     try:
-        with tarfile.open(archive, "r:gz") as members:
-            for member in members:
-                name = _checked(member)
-                if name == INDEX:
-                    index = json.load(members.extractfile(member))  # type: ignore[arg-type] # it is a file
-                    continue
-                found[name] = _extract(members, member, target / name)
-                if len(found) % 200 == 0:
-                    progress(f"{len(found)} files")
+        with gzip.open(archive) as unzipped:
+            with tarfile.open(fileobj=unzipped, mode="r|") as members:
+                for member in members:
+                    name = _checked(member)
+                    if name == INDEX:
+                        index = json.load(members.extractfile(member))  # type: ignore[arg-type] # it is a file
+                        continue
+                    found[name] = _extract(members, member, target / name)
+                    if len(found) % 200 == 0:
+                        progress(f"{len(found)} files")
+            while unzipped.read(BLOCK):
+                pass  # its checksum is looked at when all of it was read
     except FileNotFoundError as error:
         raise BackupError(f"There is no file {archive}.") from error
-    except (tarfile.TarError, EOFError, ValueError, json.JSONDecodeError) as error:
+    except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, ValueError) as error:
         raise BackupError(f"{archive} is no whole backup of Himalia: {error}.") from error
     if not isinstance(index, dict) or not isinstance(index.get("entries"), dict):
         raise BackupError(f"{archive} is no whole backup of Himalia: its index is missing, so it was cut off.")
@@ -288,32 +292,39 @@ def _settle(fresh: Path, home: Path, index: dict[str, Any]) -> None:
             raise BackupError(f"The database {store.name} holds data already. Empty it, or name another one.")
         store.fill(copy)
         store.migrate()
-        _move_paths(store, index, home)
+        folders = _move_paths(store, index, home)
     finally:
         store.close()
     copy.unlink()
-    for slug, path in index.get("folders", {}).items():
-        place = PurePosixPath(path)
-        inside = place.is_relative_to(index["home"])
-        _put_back(fresh / PROJECTS / slug, fresh / place.relative_to(index["home"]) if inside else Path(path))
+    for slug, path in folders.items():
+        inside = path.is_relative_to(home)
+        _put_back(fresh / PROJECTS / slug, fresh / path.relative_to(home) if inside else path)
     shutil.rmtree(fresh / PROJECTS, ignore_errors=True)
 
 
-def _move_paths(store: Database, index: dict[str, Any], home: Path) -> None:
-    """Paths below the site's old folder lead to the new one; who had a token file gets a new token at the start."""
+def _move_paths(store: Database, index: dict[str, Any], home: Path) -> dict[str, Path]:
+    """Paths below the site's old folder lead to the new one; who had a token file gets a new token at the start.
+
+    Returns the folders of the projects by slug.
+    """
     old = PurePosixPath(index["home"])
 
     def moved(text: str) -> str:
         path = PurePosixPath(text)
+        if ".." in path.parts or not path.is_absolute():
+            raise BackupError(f"The backup is damaged: it holds the path {text!r}. Use another backup.")
         return str(home / path.relative_to(old)) if path.is_relative_to(old) else text
 
+    folders: dict[str, Path] = {}
     with store.write() as session:
         for revision in session.scalars(select(Revision)):
             revision.model_path = moved(revision.model_path)
         for project in session.scalars(select(Project)):
             project.path = moved(project.path)
+            folders[project.slug] = Path(project.path)
         for token in session.scalars(select(Token).where(Token.revoked_at.is_(None))):
             token.revoked_at = time.time()
+    return folders
 
 
 def _put_back(source: Path, target: Path) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, 
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
 from sqlalchemy.orm import Session
 
-from ..locking import exclusive
+from ..locking import LockTimeout, acquire
 
 NETWORK_FILE_SYSTEMS = {
     "nfs",
@@ -28,6 +28,7 @@ NETWORK_FILE_SYSTEMS = {
 }
 MOUNTS = Path("/proc/mounts")
 MIGRATION_SECONDS = 120.0
+MIGRATING = "Another process has been migrating {} for two minutes. Wait for its end, or stop it, then start again."
 CONNECTIONS = 8
 """Kept open to a database."""
 MORE_CONNECTIONS = 56
@@ -102,10 +103,16 @@ class Sqlite:
 
     @contextmanager
     def migration_lock(self) -> Iterator[None]:
-        with exclusive(self.path.with_suffix(".migrate.lock"), timeout=MIGRATION_SECONDS):
+        try:
+            lock = acquire(self.path.with_suffix(".migrate.lock"), MIGRATION_SECONDS)
+        except LockTimeout as error:
+            raise StoreRefused(MIGRATING.format(self.name)) from error
+        try:
             # ours alone from its first byte, and with it the log beside it
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
             yield
+        finally:
+            os.close(lock)
 
     def own(self) -> bool:
         return True
@@ -142,7 +149,10 @@ class Postgresql:
     def migration_lock(self) -> Iterator[None]:
         with self._reach() as connection:
             connection.execute(text(f"SET lock_timeout = '{MIGRATION_SECONDS:.0f}s'"))
-            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATE_LOCK})
+            try:
+                connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATE_LOCK})
+            except OperationalError as error:
+                raise StoreRefused(MIGRATING.format(self.name)) from error
             connection.commit()
             try:
                 yield

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import JSON, Boolean, Column, Connection, Float, Integer, MetaData, insert, select, text
 
-from himalia_server.store import Base, Database, SchemaTooNew, User, copying
+from himalia_server.store import Base, Database, SchemaTooNew, StoreRefused, User, copying, engines
 from himalia_server.store.copying import VERSION_TABLE, copy_to_file
 from himalia_server.store.database import HEAD, known_revisions
 from tests.pure.store.conftest import Opener, Place
@@ -136,6 +136,16 @@ def test_two_that_migrate_at_once_do_it_once(place: Place, open_database: Opener
     for thread in threads:
         thread.join()
     assert sorted(backup is None for backup in backups) == [False, True]
+
+
+def test_who_waits_too_long_for_another_migration_is_told(
+    place: Place, open_database: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "MIGRATION_SECONDS", 1)
+    first, second = open_database(place), open_database(place)
+    with first.dialect.migration_lock(), pytest.raises(StoreRefused, match="has been migrating"):
+        second.migrate()
+    second.migrate()
 
 
 def test_a_copy_goes_into_a_database_of_either_kind(
