@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from himalia._connection import Connection
     from himalia._dask import Client
     from himalia._display import Listing
-    from himalia._resources import Cluster, Deployment, Project, Run
+    from himalia._resources import Cluster, Deployment, Model, Project, Run
 
 __all__ = [
     "HimaliaError",
@@ -34,7 +34,9 @@ __all__ = [
     "clusters",
     "connect",
     "deploy",
+    "deployment",
     "load_ipython_extension",
+    "model",
     "project",
     "runs",
     "start_cluster",
@@ -86,6 +88,16 @@ def start_cluster(
 def deploy(model: str, name: str | None = None) -> Deployment:
     """Serve ``models:/name@alias`` or ``models:/name/3`` at an endpoint called *name*, or like the model."""
     return connect().deploy(model, name)
+
+
+def deployment(name: str) -> Deployment:
+    """An endpoint of the project; ``.predict(rows)`` asks it, ``.wait()`` waits until it answers."""
+    return connect().deployment(name)
+
+
+def model(name: str) -> Model:
+    """A registered model of the project: its versions, and which of them is the ``champion``."""
+    return connect().model(name)
 
 
 def runs() -> Listing[Run]:

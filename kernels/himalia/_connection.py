@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from himalia._display import Listing
 from himalia._errors import HimaliaError, NotInProject
 from himalia._http import Transport, segment
-from himalia._resources import CLUSTER_COLUMNS, RUN_COLUMNS, Cluster, Deployment, Project, Run
+from himalia._resources import CLUSTER_COLUMNS, RUN_COLUMNS, Cluster, Deployment, Model, Project, Run
 
 if TYPE_CHECKING:
     from himalia._dask import Client
@@ -158,20 +158,38 @@ class Connection:
                 "Write models:/name@alias or models:/name/3, for example models:/flights@champion.",
             )
         endpoint = name or endpoint_name(match["name"])
-        return Deployment.from_json(self._call("POST", "/deployments", {"name": endpoint, "model": model}))
+        return Deployment.from_json(self._call("POST", "/deployments", {"name": endpoint, "model": model}), self)
 
     def deployment(self, name: str) -> Deployment:
         """An endpoint of the project, as it is now."""
-        return Deployment.from_json(self._call("GET", f"/deployments/{segment(name)}"))
+        return Deployment.from_json(self._call("GET", f"/deployments/{segment(name)}"), self)
+
+    def predict(self, name: str, document: Mapping[str, object]) -> Any:
+        """Ask an endpoint with a document as MLflow's /invocations takes it: ``{"predictions": [...], ...}``."""
+        return self._call("POST", f"/deployments/{segment(name)}/predict", dict(document))
+
+    def model(self, name: str) -> Model:
+        """A registered model with its versions. Raises HimaliaError when there is none of that name."""
+        items = self._call("GET", "/models")["items"]
+        for item in items:
+            if item["name"] == name:
+                return Model.from_json(item, self)
+        known = ", ".join(str(item["name"]) for item in items)
+        hint = f"Its models are: {known}." if known else "mlflow's log_model(…, registered_model_name=…) registers one."
+        raise HimaliaError(404, f"The project {self.slug} has no model {name!r}", "", hint)
 
     def runs(self) -> Listing[Run]:
         """The latest runs of the project's pipeline."""
-        items = [Run.from_json(item) for item in self._call("GET", "/runs")["items"]]
+        items = [Run.from_json(item, self) for item in self._call("GET", "/runs")["items"]]
         return Listing(items, RUN_COLUMNS, "No run yet. Start one from the Pipeline panel.")
 
     def start_run(self, params: Mapping[str, Mapping[str, object]] | None = None) -> Run:
         """Run the pipeline, with *params* per stage: ``{"train": {"seed": 7}}``."""
-        return Run.from_json(self._call("POST", "/runs", {"params": dict(params or {})}))
+        return Run.from_json(self._call("POST", "/runs", {"params": dict(params or {})}), self)
+
+    def run(self, run_id: str) -> Run:
+        """A run of the pipeline, as it is now."""
+        return Run.from_json(self._call("GET", f"/runs/{segment(run_id)}"), self)
 
 
 def endpoint_name(model: str) -> str:

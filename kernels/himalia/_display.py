@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import os
 import sys
+import time
 from collections.abc import Iterable, Sequence
 from typing import Generic, Protocol, TypeVar
 
@@ -28,6 +29,19 @@ def size(count: int | None) -> str:
             return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
         value /= 1024
     return f"{value:.1f} TiB"
+
+
+def moment(seconds: float | None) -> str:
+    """A time for people, in this computer's zone, from UTC seconds since the epoch."""
+    return "–" if seconds is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+
+
+def duration(start: float | None, end: float | None) -> str:
+    """From *start* to *end*, both UTC seconds: ``3.2 s``, ``4 min 5 s``; – when one is missing."""
+    if start is None or end is None:
+        return "–"
+    seconds = max(0.0, end - start)
+    return f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds // 60)} min {int(seconds % 60)} s"
 
 
 def text_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from himalia._display import html_card, html_table, in_front_end, size
+from himalia._display import duration, html_card, html_table, in_front_end, moment, size, text_table
+from himalia._errors import HimaliaError
 
 if TYPE_CHECKING:
     from himalia._connection import Connection
@@ -14,6 +17,9 @@ if TYPE_CHECKING:
 
 CLUSTER_COLUMNS = ("name", "state", "workers", "threads", "memory", "profile")
 RUN_COLUMNS = ("id", "state", "created")
+STAGE_COLUMNS = ("stage", "state", "took")
+MODEL_COLUMNS = ("version", "aliases")
+T = TypeVar("T")
 
 
 def _text(value: object) -> str:
@@ -158,6 +164,63 @@ class Cluster:
 
 
 @dataclass(frozen=True)
+class ModelVersion:
+    """A version in the registry. ``aliases``: the names that point to it, such as ``champion``."""
+
+    version: str
+    aliases: tuple[str, ...] = ()
+    metrics: Mapping[str, float] | None = None
+
+
+@dataclass(frozen=True)
+class Model:
+    """A registered model; ``versions`` are newest first."""
+
+    name: str
+    versions: tuple[ModelVersion, ...] = ()
+    _connection: Connection | None = field(default=None, repr=False, compare=False)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], connection: Connection | None = None) -> Model:
+        versions = [
+            ModelVersion(str(item["version"]), tuple(item.get("aliases") or ()), item.get("metrics"))
+            for item in data.get("versions") or ()
+        ]
+        versions.sort(key=lambda version: int(version.version), reverse=True)
+        return cls(str(data["name"]), tuple(versions), connection)
+
+    def version(self, alias: str) -> ModelVersion | None:
+        """The version that *alias* points to; None when there is none."""
+        return next((version for version in self.versions if alias in version.aliases), None)
+
+    def wait_for(self, alias: str, timeout: float = 600.0) -> Model:
+        """Wait until a person has pointed *alias* to a version; code in a kernel may not do it itself.
+
+        *timeout* is in seconds. Raises HimaliaError when it is over.
+        """
+        if self._connection is None:
+            raise ValueError("this model was not got from the service")
+        connection = self._connection
+        return wait_until(
+            lambda: connection.model(self.name),
+            lambda model: model.version(alias) is not None,
+            timeout,
+            f"No version of {self.name} has been made the {alias} yet",
+            f"Choose one in Himalia's sidebar, under Models, or in a terminal: himalia model alias {self.name} {alias} "
+            f"VERSION -p {connection.slug}. Then run this cell again.",
+        )
+
+    def _rows(self) -> list[tuple[str, str]]:
+        return [(version.version, ", ".join(version.aliases) or "–") for version in self.versions]
+
+    def __repr__(self) -> str:
+        return f"Model {self.name}\n{text_table(MODEL_COLUMNS, self._rows())}"
+
+    def _repr_html_(self) -> str:
+        return html_card(f"Model {self.name}", [], html_table(MODEL_COLUMNS, self._rows()))
+
+
+@dataclass(frozen=True)
 class Deployment:
     """An endpoint that serves a model version."""
 
@@ -169,9 +232,12 @@ class Deployment:
     project: str = ""
     requested_version: str | None = None
     """A version that was asked for and waits for somebody who may deploy."""
+    error: str = ""
+    """Why it does not answer."""
+    _connection: Connection | None = field(default=None, repr=False, compare=False)
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Deployment:
+    def from_json(cls, data: Mapping[str, Any], connection: Connection | None = None) -> Deployment:
         return cls(
             name=str(data["name"]),
             state=str(data.get("state") or "unknown"),
@@ -180,13 +246,51 @@ class Deployment:
             url=str(data.get("url") or ""),
             project=str(data.get("project") or ""),
             requested_version=data.get("requested_version"),
+            error=str(data.get("error") or ""),
+            _connection=connection,
         )
+
+    def refresh(self) -> Deployment:
+        """The endpoint as it is now."""
+        return self._owner().deployment(self.name)
+
+    def wait(self, timeout: float = 600.0) -> Deployment:
+        """Wait until what was asked for is confirmed and answers; returns the endpoint as it is then.
+
+        *timeout* is in seconds. Raises HimaliaError when it is over, or when the model cannot be served.
+        """
+        found = wait_until(
+            self.refresh,
+            lambda now: not now.requested_version and now.state in ("ready", "failed"),
+            timeout,
+            f"The endpoint {self.name} is not ready yet",
+            "If a version waits there, confirm it in Himalia's sidebar, under Deployments. Then run this cell again.",
+        )
+        if found.state == "failed":
+            raise HimaliaError(
+                None, f"The endpoint {self.name} failed", found.error, "Look at it in Himalia's sidebar."
+            )
+        return found
+
+    def predict(self, data: Any) -> list[Any]:
+        """The endpoint's answers for a DataFrame, or for a list of rows as dicts: one answer a row.
+
+        Raises HimaliaError when the rows do not fit the model's signature, or the endpoint is not ready.
+        """
+        answer = self._owner().predict(self.name, invocation(data))
+        return list(answer["predictions"])
+
+    def _owner(self) -> Connection:
+        if self._connection is None:
+            raise ValueError("this endpoint was not got from the service")
+        return self._connection
 
     def _facts(self) -> list[tuple[str, str]]:
         facts = [
             ("state", self.state),
             ("model", f"{self.model_name} {self.model_version}"),
             ("url", self.url),
+            ("error", self.error),
         ]
         if self.requested_version:
             command = f"himalia deployment confirm {self.name} {self.requested_version} -p {self.project}"
@@ -207,14 +311,88 @@ class Run:
     id: str
     state: str
     data: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    _connection: Connection | None = field(default=None, repr=False, compare=False)
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Run:
+    def from_json(cls, data: Mapping[str, Any], connection: Connection | None = None) -> Run:
         identity = data.get("id") or data.get("run_id") or ""
-        return cls(str(identity), str(data.get("state") or data.get("status") or "unknown"), dict(data))
+        return cls(str(identity), str(data.get("state") or data.get("status") or "unknown"), dict(data), connection)
+
+    def refresh(self) -> Run:
+        """The run as it is now."""
+        if self._connection is None:
+            raise ValueError("this run was not got from the service")
+        return self._connection.run(self.id)
+
+    def wait(self, timeout: float = 3600.0) -> Run:
+        """Wait for the run's end; returns the run as it is then.
+
+        *timeout* is in seconds. Raises HimaliaError when it is over, or when the run has not succeeded; the run
+        goes on when only the waiting ends.
+        """
+        found = wait_until(
+            self.refresh,
+            lambda now: now.state in ("succeeded", "failed", "cancelled"),
+            timeout,
+            f"The run {self.id} has not ended yet",
+            "It goes on; look at it in Himalia's sidebar, under Runs.",
+        )
+        if found.state != "succeeded":
+            raise found._failure()
+        return found
+
+    def _failure(self) -> HimaliaError:
+        broken = next((stage for stage in self._stages() if stage.get("error") or stage.get("reason")), None)
+        if broken is None:
+            return HimaliaError(None, f"The run {self.id} {self._verb()}", str(self.data.get("reason") or ""))
+        detail = f"stage {broken['name']}: {broken.get('error') or broken.get('reason')}"
+        hint = broken.get("hint") or "Its executed notebook is in Himalia's sidebar, under Runs."
+        return HimaliaError(None, f"The run {self.id} {self._verb()}", detail, str(hint))
+
+    def _verb(self) -> str:
+        return "was cancelled" if self.state == "cancelled" else self.state
+
+    def _stages(self) -> list[Mapping[str, Any]]:
+        return list(self.data.get("stages") or ())
+
+    def _stage_rows(self) -> list[tuple[str, str, str]]:
+        return [
+            (str(stage["name"]), str(stage["status"]), duration(stage.get("started_at"), stage.get("ended_at")))
+            for stage in self._stages()
+        ]
 
     def _cells(self) -> tuple[str, ...]:
-        return (self.id, self.state, _text(self.data.get("created_at")))
+        return (self.id, self.state, moment(self.data.get("created_at")))
+
+    def __repr__(self) -> str:
+        head = f"Run {self.id}: {self.state}"
+        rows = self._stage_rows()
+        return f"{head}\n{text_table(STAGE_COLUMNS, rows)}" if rows else head
 
     def _repr_html_(self) -> str:
-        return html_card(f"Run {self.id}", list(zip(RUN_COLUMNS[1:], self._cells()[1:], strict=True)))
+        stages = html_table(STAGE_COLUMNS, self._stage_rows()) if self._stages() else ""
+        return html_card(f"Run {self.id}", list(zip(RUN_COLUMNS[1:], self._cells()[1:], strict=True)), stages)
+
+
+def invocation(data: Any) -> dict[str, Any]:
+    """Rows as MLflow's /invocations takes them: from a DataFrame, or from a list of dicts."""
+    if hasattr(data, "to_json"):  # pandas knows how its numbers and gaps are written
+        split = json.loads(data.to_json(orient="split", index=False))
+        return {"dataframe_split": {"columns": split["columns"], "data": split["data"]}}
+    if isinstance(data, Mapping) or not all(isinstance(row, Mapping) for row in data):
+        raise HimaliaError(
+            None, "Rows are a DataFrame or a list of dicts", "", 'For example [{"alcohol": 13.2, "hue": 1.0}].'
+        )
+    return {"dataframe_records": [dict(row) for row in data]}
+
+
+def wait_until(ask: Callable[[], T], done: Callable[[T], bool], timeout: float, late: str, hint: str) -> T:
+    """What *ask* gives once it is *done*. Raises HimaliaError(*late*, *hint*) after *timeout* seconds."""
+    deadline = time.monotonic() + timeout
+    pause = 0.2
+    while not done(found := ask()):
+        if time.monotonic() + pause > deadline:
+            raise HimaliaError(None, late, f"waited {timeout:g} s", hint)
+        time.sleep(pause)
+        pause = min(1.5 * pause, 2.0)
+    return found

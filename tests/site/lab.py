@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -182,8 +182,11 @@ def _toml(value: Any) -> str:
 
 
 @contextmanager
-def running_lab() -> Iterator[Lab]:
-    """A lab with a running service; stopped and removed at the end."""
+def running_lab(prepare: Callable[[Lab], object] | None = None, **variables: str) -> Iterator[Lab]:
+    """A lab with a running service; stopped and removed at the end.
+
+    *prepare* is called before the service starts, with *variables* in the environment already.
+    """
     with short_dir() as root:
         lab = Lab(root)
         lab.tmp.mkdir()
@@ -191,12 +194,15 @@ def running_lab() -> Iterator[Lab]:
             "HIMALIA_HOME": str(lab.home),
             "JUPYTER_DATA_DIR": str(root / "jupyter"),
             "TMPDIR": str(lab.tmp),
+            **variables,
         }
         before = {key: os.environ.get(key) for key in (*changed, "XDG_RUNTIME_DIR")}
         os.environ.update(changed)
         os.environ.pop("XDG_RUNTIME_DIR", None)
         tempfile.tempdir = None
         try:
+            if prepare is not None:
+                prepare(lab)
             lab.start()
             yield lab
         finally:

@@ -174,14 +174,6 @@ def test_a_newer_store_is_refused(fresh: Lab) -> None:
     assert "a newer Himalia wrote it" in done.stderr
 
 
-def test_doctor_names_what_is_wrong(fresh: Lab) -> None:
-    assert himalia("doctor").returncode == 0
-    fresh.kill_service()
-    done = himalia("doctor")
-    assert done.returncode == 1
-    assert "killed without a farewell" in done.stdout
-
-
 def test_down_leaves_no_process_port_socket_or_file(fresh: Lab) -> None:
     fresh.project("tiny", {}, {})
     fresh.post("/projects/tiny/clusters", {"name": "local", "workers": 1, "memory_limit": "1GiB"})

@@ -89,10 +89,10 @@ def _acknowledged(lab: Lab, ledger: Ledger) -> list[str]:
                     faults.append(f"run {run['id']} {run['status']} without a reason")
     if ledger.keys:
         valid = {key["id"] for key in _all(lab, f"/projects/{SLUG}/deployments/{SLUG}/tokens")}
-        faults += [f"the token {key} is lost" for key in ledger.keys - ledger.revoked - valid]
+        faults += [f"the token {key} is lost" for key in ledger.keys - ledger.asked - valid]
         faults += [f"the token {key} was revoked and is valid" for key in ledger.revoked & valid]
     slugs = {project["slug"] for project in _all(lab, "/projects")}
-    faults += [f"the project {name} is lost" for name in ledger.projects - ledger.deleted - slugs]
+    faults += [f"the project {name} is lost" for name in ledger.projects - ledger.asked - slugs]
     faults += [f"the project {name} was deleted and is there" for name in ledger.deleted & slugs]
     if ledger.alias:
         models = lab.get(f"/projects/{SLUG}/models")["items"]

@@ -63,6 +63,8 @@ class Ledger:
     revoked: set[str] = field(default_factory=set)
     projects: set[str] = field(default_factory=set)
     deleted: set[str] = field(default_factory=set)
+    asked: set[str] = field(default_factory=set)
+    """Ids whose end was asked for, whether or not that was acknowledged."""
     alias: str | None = None
     events: list[int] = field(default_factory=list)
     answered: int = 0
@@ -80,6 +82,7 @@ class Workload:
         self.stopping = threading.Event()
         self._threads: list[threading.Thread] = []
         self._predictions: httpx.Client | None = None
+        self._url = ""
 
     def start(self, *jobs: Callable[[Api], None]) -> None:
         """Run each of *jobs* again and again in a thread of its own."""
@@ -122,6 +125,7 @@ class Workload:
         made = api.post(path, {"label": "soak", "days": 1})["id"]
         self.ledger.keys.add(made)
         if len(self.ledger.keys) % 2:
+            self.ledger.asked.add(made)
             with contextlib.suppress(Refused):  # 404: the reply to an earlier attempt was lost
                 api.request("DELETE", f"{path}/{made}")
             self.ledger.revoked.add(made)
@@ -136,6 +140,7 @@ class Workload:
         api.post("/projects", {"name": name, "path": str(folder)})
         self.ledger.projects.add(name)
         if len(self.ledger.projects) % 2:
+            self.ledger.asked.add(name)
             with contextlib.suppress(Refused):
                 api.request("DELETE", f"/projects/{name}")
             self.ledger.deleted.add(name)
@@ -163,9 +168,10 @@ class Workload:
             view = api.get(f"/projects/{SLUG}/deployments/{ENDPOINT}")
             token = api.post(f"/projects/{SLUG}/deployments/{ENDPOINT}/tokens", {"label": "soak", "days": 90})
             headers = {"Authorization": f"Bearer {token['token']}"}
-            self._predictions = httpx.Client(base_url=view["url"], headers=headers, trust_env=False, timeout=30)
+            self._predictions = httpx.Client(headers=headers, trust_env=False, timeout=30)
+            self._url = str(view["url"])
         try:
-            reply = self._predictions.post("", json=FRAME)
+            reply = self._predictions.post(self._url, json=FRAME)
         except httpx.TransportError:
             self.ledger.unanswered += 1
             time.sleep(0.05)

@@ -77,7 +77,7 @@ def restore(file: Path, replace: bool, json_: bool) -> None:
     finally:
         steps.close()
     if json_:
-        print_json({"home": str(home), **asdict(summary)})
+        print_json({**asdict(summary), "home": str(home), "home_before": summary.home})
         return
     then = datetime.fromtimestamp(summary.created_at).astimezone()
     click.echo(f"The site {summary.site} in {home} is as it was at {then:%Y-%m-%d %H:%M}. Start it: himalia up")

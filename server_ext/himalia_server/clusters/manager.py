@@ -9,11 +9,13 @@ import shutil
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
 from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
 
 from ..service.auth import Principal
 from ..service.children import ChildSpec
@@ -42,6 +44,7 @@ class Clusters:
         self._states: dict[str, ClusterState] = {}
         self._lock = threading.Lock()
         self._locks: dict[str, threading.Lock] = {}
+        self._followers: dict[str, threading.Thread] = {}
         context.first_cluster = self.first
 
     def start(
@@ -95,23 +98,45 @@ class Clusters:
             change.session.flush()
             change.audit("cluster.start", project, wanted.name, workers=workers)
             change.event("cluster.state", wanted.name, {"state": "starting", "workers": 0}, project)
-        self._launch(cluster, project)
+        try:
+            self._launch(cluster, project)
+        except (OSError, RuntimeError):
+            self._forget(principal, project, cluster)  # nothing was started, so that nothing is to be waited for
+            raise
         return self.view(project, wanted.name)
+
+    def repair(self) -> None:
+        """Start holders that are missing, for example because the disk was full when they were to be started."""
+        with self.context.database.read() as session:
+            rows = session.execute(select(Cluster, Project).join(Project, Cluster.project_id == Project.id)).all()
+        for cluster, project in rows:
+            thread = self._followers.get(cluster.id)
+            if self.context.children.get(_child(cluster)) is None or thread is None or not thread.is_alive():
+                with self._changing(project):
+                    self._resume(cluster, project)
 
     def resume(self) -> None:
         """After a start of the service: follow adopted holders, start the missing ones again."""
         with self.context.database.read() as session:
             rows = session.execute(select(Cluster, Project).join(Project, Cluster.project_id == Project.id)).all()
         for cluster, project in rows:
-            try:
-                if cluster.state == "closing":
-                    self.stop(None, project, cluster.name)
-                elif self.context.children.alive(_child(cluster)):
-                    self._follow(cluster, project)
-                else:
-                    self._launch(cluster, project)
-            except (OSError, RuntimeError):
-                log.exception("a cluster could not be resumed", extra={"cluster": cluster.name})
+            with self._changing(project):
+                self._resume(cluster, project)
+
+    def _resume(self, cluster: Cluster, project: Project) -> None:
+        with self.context.database.read() as session:
+            row = session.get(Cluster, cluster.id)
+        if row is None:
+            return  # stopped meanwhile
+        try:
+            if row.state == "closing":
+                self._stop(None, project, row.name)
+            elif self.context.children.alive(_child(row)):
+                self._follow(row, project)
+            else:
+                self._launch(row, project)
+        except (OSError, RuntimeError):
+            log.exception("a cluster could not be resumed; it is tried again", extra={"cluster": row.name})
 
     def of(self, project: Project) -> list[ClusterView]:
         """Clusters of a project, by name."""
@@ -200,6 +225,10 @@ class Clusters:
             # told first: what ends now is not a holder that has died
             change.session.get_one(Cluster, cluster.id).state = "closing"
             change.event("cluster.state", name, {"state": "closing", "workers": 0}, project)
+        self._forget(principal, project, cluster)
+
+    def _forget(self, principal: Principal | None, project: Project, cluster: Cluster) -> None:
+        name = cluster.name
         self.context.children.stop(_child(cluster))
         self.context.children.forget(_child(cluster))
         with self._lock:
@@ -233,6 +262,7 @@ class Clusters:
                 cwd=str(self._folder(cluster)),
                 keep=True,
                 grace=20.0,
+                sockets=[str(self._socket(cluster))],
             )
         )
         self._follow(cluster, project)
@@ -257,20 +287,31 @@ class Clusters:
         return spec
 
     def _follow(self, cluster: Cluster, project: Project) -> None:
+        old = self._followers.get(cluster.id)
+        if old is not None and old.is_alive():
+            return
         name = f"cluster-{cluster.id}"
-        threading.Thread(target=self._watch, args=(cluster, project), name=name, daemon=True).start()
+        thread = threading.Thread(target=self._watch, args=(cluster, project), name=name, daemon=True)
+        self._followers[cluster.id] = thread
+        thread.start()
 
     def _watch(self, cluster: Cluster, project: Project) -> None:
         """Take over each state that the holder tells; when the holder is new, connect again."""
         child = _child(cluster)
         while (process := self.context.children.get(child)) is not None:
             try:
-                for state in ClusterControl(self._socket(cluster)).watch():
-                    self._record(cluster, project, state)
-            except ControlError:
+                with suppress(ControlError):
+                    for state in ClusterControl(self._socket(cluster)).watch():
+                        self._record(cluster, project, state)
                 if process.ended.is_set() and not process.spec.keep:
                     return
-            self._lost(cluster, project)
+                self._lost(cluster, project)
+            except (DBAPIError, Unavailable):
+                # the store takes nothing now: the state is recorded with the next connection
+                log.exception("a cluster's state could not be recorded", extra={"cluster": cluster.name})
+                with self._lock:
+                    self._states.pop(cluster.id, None)
+                self.context.stopping.wait(1.0)
             # the holder needs a moment to start and to listen
             time.sleep(0.1)
 

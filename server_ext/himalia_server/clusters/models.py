@@ -6,24 +6,29 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
+from ..service.inputs import Form, Name
+
+
+MemorySize = Annotated[
+    str, Field(max_length=32), Form(r"[0-9]+(\.[0-9]+)? ?([kMGT]i?)?B", 'a size such as "2GiB" or "500 MB"')
+]
 
 
 class ClusterCreate(BaseModel):
     """Start a cluster. `memory_limit`: per worker, as Dask writes it ("2GiB"); absent: a fair share of the machine."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"name": "local", "workers": 2}]})
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"examples": [{"name": "local", "workers": 2}]})
     name: Name
-    profile: Annotated[str, Field(description="A kind of cluster that the site offers.")] = "local"
+    profile: Annotated[str, Field(max_length=63, description="A kind of cluster that the site offers.")] = "local"
     workers: Annotated[int | None, Field(ge=1, le=256, description="Absent: one a core.")] = None
     threads_per_worker: Annotated[int, Field(ge=1, le=64)] = 1
-    memory_limit: Annotated[str | None, Field(max_length=32, pattern=r"^[0-9]+(\.[0-9]+)? ?([kMGT]i?)?B$")] = None
+    memory_limit: MemorySize | None = None
 
 
 class ClusterScale(BaseModel):
     """The wanted number of workers."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"workers": 4}]})
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"examples": [{"workers": 4}]})
     workers: Annotated[int, Field(ge=0, le=256)]
 
 

@@ -62,7 +62,7 @@ class GatewayProcess:
                 self.port = free_port()
                 self.context.site.remember(gateway_port=self.port)
             document: dict[str, Any] = {
-                "version": time.time_ns() // 1000,
+                "version": self._next_version(),
                 "listen": {"host": "127.0.0.1", "port": self.port},
                 "deployments": deployments,
             }
@@ -77,6 +77,14 @@ class GatewayProcess:
                 self._follower = threading.Thread(target=self._follow, name="gateway-state", daemon=True)
                 self._follower.start()
         return int(document["version"])
+
+    def _next_version(self) -> int:
+        """Above the one before, also when the clock was put back: else nobody could tell which one is applied."""
+        try:
+            before = int(json.loads(self.config.read_text())["version"])
+        except (OSError, ValueError, KeyError, TypeError):
+            before = 0
+        return max(before + 1, time.time_ns() // 1000)
 
     def stop(self) -> None:
         """End the gateway."""
@@ -95,6 +103,7 @@ class GatewayProcess:
                 cwd=str(self.context.site.home),
                 keep=True,
                 grace=25.0,
+                sockets=[str(self.run_dir / "control.sock")],
             )
         )
 

@@ -36,6 +36,7 @@ class Deployments:
         self.gateway = GatewayProcess(context, self._on_state)
         self.trial = Trial()
         self._lock = threading.Lock()
+        self._behind = False
 
     def deploy(
         self, principal: Principal, project: Project, name: str, model: str, once: Once | None = None
@@ -143,10 +144,23 @@ class Deployments:
 
     def resume(self) -> None:
         """After a start of the service: the gateway may have been adopted, or has to be started."""
-        with self.context.database.read() as session:
-            some = session.scalar(select(Deployment.id).limit(1)) is not None
-        if some or self.gateway.alive():
-            self._apply()
+        with self._lock:
+            self._sweep_models()
+            with self.context.database.read() as session:
+                some = session.scalar(select(Deployment.id).limit(1)) is not None
+            if some or self.gateway.alive():
+                self._apply()
+
+    def repair(self) -> None:
+        """Hand the config over that could not be written, for example because the disk was full."""
+        if self._behind:
+            with self._lock:
+                self._apply()
+
+    def _sweep_models(self) -> None:
+        """Remove models that were fetched for an endpoint that then was not made: the service was killed."""
+        folder = self.context.site.home / "models"
+        self._remove_unused([str(path) for path in folder.iterdir()] if folder.is_dir() else [])
 
     def of(self, project: Project) -> list[DeploymentView]:
         """Endpoints of a project, by name."""
@@ -260,12 +274,16 @@ class Deployments:
             raise Unavailable(f"The endpoint {name!r} is not ready.", hint="Its row says why; try again when it is.")
 
     def _apply(self) -> int:
+        """Make the gateway serve what the store says; tried again later when that fails."""
+        self._behind = True
         with self.context.database.read() as session:
             rows = session.execute(select(Deployment, Project).join(Project)).all()
             documents = [self._document(session, row, project) for row, project in rows]
         # what only waits for a confirmation has no revision to serve yet
         document = [entry for entry in documents if entry["revisions"]]
-        return self.gateway.apply(document)
+        version = self.gateway.apply(document)
+        self._behind = False
+        return version
 
     def _document(self, session: Session, row: Deployment, project: Project) -> dict[str, Any]:
         live = [revision for revision in _revisions(session, row) if revision.weight]

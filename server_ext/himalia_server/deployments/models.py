@@ -6,25 +6,28 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
+from ..service.inputs import VISIBLE, Form, Name, Version, visible
+
+
+MODEL = Form(f"models:/{VISIBLE}{{1,250}}", "models:/NAME@ALIAS or models:/NAME/VERSION")
 
 
 class DeploymentCreate(BaseModel):
     """Deploy a registered model version behind a stable endpoint, or give an endpoint of ours a new version."""
 
     model_config = ConfigDict(
-        extra="forbid",
+        extra="forbid", strict=True,
         json_schema_extra={"examples": [{"name": "flight-delay", "model": "models:/flight-delay@champion"}]},
     )
     name: Name
-    model: Annotated[str, Field(max_length=300, description="models:/NAME@ALIAS or models:/NAME/VERSION")]
+    model: Annotated[str, Field(description="A model of the project."), MODEL]
 
 
 class DeploymentConfirm(BaseModel):
     """The version that the person saw waiting; a request that came later is not meant."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"version": "3"}]})
-    version: Annotated[str, Field(pattern=r"^[0-9]{1,9}$")]
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"examples": [{"version": "3"}]})
+    version: Version
 
 
 class RevisionView(BaseModel):
@@ -84,8 +87,8 @@ class Prediction(BaseModel):
 class KeyCreate(BaseModel):
     """A new predict-only token."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"label": "web shop", "days": 90}]})
-    label: Annotated[str, Field(min_length=1, max_length=100)]
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"examples": [{"label": "web shop", "days": 90}]})
+    label: Annotated[str, visible(100)]
     days: Annotated[float | None, Field(gt=0, le=3650, description="Valid so long; absent: until revoked.")] = 90
 
 

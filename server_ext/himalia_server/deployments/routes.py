@@ -7,8 +7,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request, Response
 
 from ..service.auth import Caller, authorize, role_in
+from ..service.inputs import Known, Slug
 from ..service.once import OnceKey, make_once
 from ..service.problems import Conflict
+from ..service.replies import errors
 from ..team import may
 from .manager import Deployments
 from .models import (
@@ -23,7 +25,7 @@ from .models import (
     Prediction,
 )
 
-router = APIRouter(prefix="/projects/{slug}/deployments", tags=["deployments"])
+router = APIRouter(prefix="/projects/{slug}/deployments", tags=["deployments"], responses=errors(403, 404, 409))
 
 
 def _manager(request: Request) -> Deployments:
@@ -34,13 +36,13 @@ Manager = Annotated[Deployments, Depends(_manager)]
 
 
 @router.get("")
-def list_deployments(slug: str, caller: Caller, manager: Manager) -> DeploymentList:
+def list_deployments(slug: Slug, caller: Caller, manager: Manager) -> DeploymentList:
     """Endpoints of the project."""
     return DeploymentList(items=manager.of(authorize(manager.context, caller, slug, "deployment.read")))
 
 
 @router.post("", status_code=201)
-def deploy(slug: str, body: DeploymentCreate, caller: Caller, manager: Manager, once: OnceKey) -> DeploymentView:
+def deploy(slug: Slug, body: DeploymentCreate, caller: Caller, manager: Manager, once: OnceKey) -> DeploymentView:
     """Deploy a model version; the endpoint is `starting` until its first replica has answered a golden request.
 
     From somebody who may not deploy (code in a kernel, a contributor) it is a request, `requested_version`, that
@@ -60,7 +62,7 @@ def deploy(slug: str, body: DeploymentCreate, caller: Caller, manager: Manager, 
 
 @router.post("/{name}/confirm")
 def confirm_deployment(
-    slug: str, name: str, body: DeploymentConfirm, caller: Caller, manager: Manager
+    slug: Slug, name: Known, body: DeploymentConfirm, caller: Caller, manager: Manager
 ) -> DeploymentView:
     """Deploy what was requested; 409 when something else was requested meanwhile."""
     project = authorize(manager.context, caller, slug, "deployment.write", name, persons_only=True)
@@ -68,19 +70,19 @@ def confirm_deployment(
 
 
 @router.get("/{name}")
-def read_deployment(slug: str, name: str, caller: Caller, manager: Manager) -> DeploymentView:
+def read_deployment(slug: Slug, name: Known, caller: Caller, manager: Manager) -> DeploymentView:
     """One endpoint."""
     return manager.view(authorize(manager.context, caller, slug, "deployment.read", name), name)
 
 
 @router.get("/{name}/example")
-def endpoint_example(slug: str, name: str, caller: Caller, manager: Manager) -> EndpointExample:
+def endpoint_example(slug: Slug, name: Known, caller: Caller, manager: Manager) -> EndpointExample:
     """Signature and example of the model that answers now."""
     return manager.example(authorize(manager.context, caller, slug, "deployment.read", name), name)
 
 
 @router.post("/{name}/predict")
-def predict(slug: str, name: str, body: dict[str, Any], caller: Caller, manager: Manager) -> Prediction:
+def predict(slug: Slug, name: Known, body: dict[str, Any], caller: Caller, manager: Manager) -> Prediction:
     """Ask the endpoint, with a document as MLflow's /invocations takes it; for trying it out.
 
     Customers ask the endpoint's own address, with a token of it.
@@ -89,21 +91,21 @@ def predict(slug: str, name: str, body: dict[str, Any], caller: Caller, manager:
 
 
 @router.delete("/{name}", status_code=204)
-def delete_deployment(slug: str, name: str, caller: Caller, manager: Manager) -> Response:
+def delete_deployment(slug: Slug, name: Known, caller: Caller, manager: Manager) -> Response:
     """Take an endpoint down; its tokens end."""
     manager.delete(caller, authorize(manager.context, caller, slug, "deployment.write", name), name)
     return Response(status_code=204)
 
 
 @router.get("/{name}/tokens")
-def list_tokens(slug: str, name: str, caller: Caller, manager: Manager) -> KeyList:
+def list_tokens(slug: Slug, name: Known, caller: Caller, manager: Manager) -> KeyList:
     """Valid tokens of the endpoint, without their texts."""
     project = authorize(manager.context, caller, slug, "deployment.token", name)
     return KeyList(items=manager.keys(project, name))
 
 
 @router.post("/{name}/tokens", status_code=201)
-def create_token(slug: str, name: str, body: KeyCreate, caller: Caller, manager: Manager, once: OnceKey) -> KeyCreated:
+def create_token(slug: Slug, name: Known, body: KeyCreate, caller: Caller, manager: Manager, once: OnceKey) -> KeyCreated:
     """A predict-only token for this endpoint; its text is shown this once, and not again for a repeated request."""
     project = authorize(manager.context, caller, slug, "deployment.token", name)
 
@@ -122,7 +124,7 @@ def create_token(slug: str, name: str, body: KeyCreate, caller: Caller, manager:
 
 
 @router.delete("/{name}/tokens/{key_id}", status_code=204)
-def revoke_token(slug: str, name: str, key_id: str, caller: Caller, manager: Manager) -> Response:
+def revoke_token(slug: Slug, name: Known, key_id: Known, caller: Caller, manager: Manager) -> Response:
     """End a token."""
     manager.revoke_key(caller, authorize(manager.context, caller, slug, "deployment.token", name), name, key_id)
     return Response(status_code=204)

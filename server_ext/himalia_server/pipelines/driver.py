@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
 import shutil
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
 
 from ..content import ContentStore
 from ..projects import Manifest, Projects, edges, order, seconds
@@ -19,6 +19,8 @@ from ..service import tokens
 from ..service.children import ChildSpec, Exit
 from ..service.context import Context
 from ..service.environment import child_environment
+from ..service.problems import Problem, StorageFull
+from ..service.replies import as_problem
 from ..service.site import private_folder, write_private
 from ..store import Project, Run, StageRun, now
 from ..team import Role
@@ -27,6 +29,8 @@ from .models import TERMINAL
 from .outputs import OutputFault, keep_outputs
 
 log = logging.getLogger(__name__)
+AGAIN_SECONDS = 2.0
+"""Between attempts while the store takes nothing."""
 RETRIED = {"kernel_died", "lost"}
 """Faults of the machine, not of the code: tried again as often as the manifest's `retries` says."""
 
@@ -53,22 +57,34 @@ class Driver:
         return f"stage-{run_id}-{stage}"
 
     def run(self) -> None:
-        """Drive the run; an unexpected fault of ours ends it as failed, with the reason."""
-        try:
-            self._run()
-        except Exception as error:
-            if self.stopping.is_set():
+        """Drive the run; an unexpected fault of ours ends it as failed, with the reason.
+
+        While the store takes nothing (locked, away) it waits: what is in the store says where to go on.
+        """
+        while not self.stopping.is_set():
+            try:
+                self._run()
                 return
-            log.exception("run ended by a fault", extra={"run": self.run_id})
-            full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-            self._abandon("The disk is full: free some space and run again." if full else f"{error}")
+            except DBAPIError as error:
+                log.warning("the store does not answer; the run goes on when it does", exc_info=error)
+                problem = as_problem(error, self.context.site.home)
+                if problem is None or isinstance(problem, StorageFull):
+                    self._abandon(_reason(error, problem))
+                    return
+            except Exception as error:
+                if self.stopping.is_set():
+                    return
+                log.exception("run ended by a fault", extra={"run": self.run_id})
+                self._abandon(_reason(error, as_problem(error, self.context.site.home)))
+                return
+            self.stopping.wait(AGAIN_SECONDS)
 
     def _run(self) -> None:
         with self.context.change() as change:
             run = change.session.get_one(Run, self.run_id)
             project = change.session.get_one(Project, run.project_id)
             if run.status == "pending":
-                run.status, run.started_at = "running", now()
+                run.status, run.started_at = "running", later(run.created_at)
                 change.event("run.started", self.run_id, {"status": "running"}, project)
         manifest = Manifest.model_validate(run.manifest)
         waits = edges(manifest)
@@ -163,7 +179,8 @@ class Driver:
                 run_id=self.run_id,
                 stage=name,
             )
-            row.status, row.reason, row.started_at, row.tracking_run = "running", None, now(), run_id
+            row.status, row.reason, row.tracking_run = "running", None, run_id
+            row.started_at = later(run.started_at)
             params = row.params
             change.event("stage.started", self.run_id, {"stage": name, "status": "running"}, project)
         env = self.projects.environment(project, token_file)
@@ -252,7 +269,7 @@ class Driver:
         with self.context.change() as change:
             row = change.session.get_one(StageRun, (self.run_id, name))
             row.status, row.outcome, row.reason = outcome["status"], outcome, reason
-            row.outputs, row.notebook_digest, row.ended_at = kept, notebook, now()
+            row.outputs, row.notebook_digest, row.ended_at = kept, notebook, later(row.started_at)
             if row.status == "succeeded":
                 row.cell = row.cells
             tokens.revoke_all(change.session, run_id=self.run_id, stage=name)
@@ -305,11 +322,20 @@ class Driver:
             return session.get_one(Run, self.run_id).cancel_requested_by is not None
 
     def _abandon(self, reason: str) -> None:
-        """End the run after a fault of ours: nothing stays open, nothing stays running."""
+        """End the run after a fault of ours: nothing stays open, nothing stays running. Tries until it is written."""
+        while not self.stopping.is_set():
+            try:
+                self._try_abandon(reason)
+                return
+            except (OSError, DBAPIError):
+                log.exception("the end of a run cannot be written yet", extra={"run": self.run_id})
+            self.stopping.wait(AGAIN_SECONDS)
+
+    def _try_abandon(self, reason: str) -> None:
         with self.context.database.read() as session:
             run = session.get(Run, self.run_id)
             project = session.get(Project, run.project_id) if run else None
-        if project is None:
+        if run is None or project is None or run.status in TERMINAL:
             return
         for name, status in self._statuses().items():
             if status in TERMINAL:
@@ -324,15 +350,27 @@ class Driver:
             if run is None:
                 return
             project = change.session.get_one(Project, run.project_id)
-            run.status, run.reason, run.ended_at = status, reason, now()
+            run.status, run.reason, run.ended_at = status, reason, later(run.started_at)
             # also those of a stage that a fault of ours ended
             tokens.revoke_all(change.session, run_id=self.run_id)
             names = []
             for row in change.session.scalars(select(StageRun).where(StageRun.run_id == self.run_id)):
                 names.append(row.stage)
                 if row.status not in TERMINAL:
-                    row.status, row.reason, row.ended_at = "failed", reason, now()
+                    row.status, row.reason, row.ended_at = "failed", reason, later(row.started_at)
             change.event("run.ended", self.run_id, {"status": status, "reason": reason}, project)
         for name in names:
             self._clear(name)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _reason(error: Exception, problem: Problem | None) -> str:
+    """Why a run was ended, for a person."""
+    if isinstance(problem, StorageFull):
+        return "The disk is full: free some space and run again."
+    return problem.detail if problem else f"{error}"
+
+
+def later(before: float | None) -> float:
+    """Now, or *before* when the clock was put back meanwhile: nothing ends before it began."""
+    return max(now(), before or 0.0)

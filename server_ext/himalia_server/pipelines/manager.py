@@ -34,6 +34,7 @@ class Pipelines:
         self.context, self.projects, self.tracking, self.content = context, projects, tracking, content
         self.has_cluster: Callable[[Project, str], bool] = lambda _project, _name: False
         self._threads: dict[str, threading.Thread] = {}
+        self._lock = threading.Lock()
         self._stopping = threading.Event()
 
     def start_run(
@@ -73,11 +74,38 @@ class Pipelines:
 
     def resume(self) -> None:
         """Go on with every run that a service before this one left unfinished."""
+        self._sweep()
+        self.repair()
+
+    def repair(self) -> None:
+        """Drive what nobody drives: runs of a service before this one, or whose thread a fault of ours has ended."""
+        for run_id in self._unfinished():
+            if not self._stopping.is_set():
+                self._drive(run_id)
+
+    def _unfinished(self) -> list[str]:
         with self.context.database.read() as session:
-            unfinished = list(session.scalars(select(Run.id).where(Run.status.not_in(TERMINAL)).order_by(Run.id)))
-        for run_id in unfinished:
-            log.info("run resumed", extra={"run": run_id})
-            self._drive(run_id)
+            return list(session.scalars(select(Run.id).where(Run.status.not_in(TERMINAL)).order_by(Run.id)))
+
+    def _sweep(self) -> None:
+        """Remove what a service that was killed right after the end of a run had no time to remove."""
+        children, runtime = self.context.children, self.context.site.runtime
+        # first what is there, then what goes on: a run that starts meanwhile is not touched
+        folders = list((self.context.site.home / "runs").iterdir())
+        temporary = list(runtime.glob("s????????-*"))
+        stages = [name for name in children.known() if name.startswith("stage-")]
+        unfinished = self._unfinished()
+        for name in stages:
+            if name.split("-")[1] not in unfinished:
+                children.stop(name)
+                children.forget(name)
+        tails = {run_id[-8:] for run_id in unfinished}
+        for folder in folders:
+            if folder.name not in unfinished:
+                shutil.rmtree(folder, ignore_errors=True)
+        for folder in temporary:
+            if folder.name[1:9] not in tails:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def stop(self) -> None:
         """The service goes: let the drivers end; stages go on without them unless they are stopped too."""
@@ -134,7 +162,11 @@ class Pipelines:
             query = query.where(Run.id < cursor)
         with self.context.database.read() as session:
             runs = list(session.scalars(query))
-            views = [_view(run, project, self._stages(session, run.id)) for run in runs[:limit]]
+            stages: dict[str, list[StageRun]] = {run.id: [] for run in runs[:limit]}
+            rows = select(StageRun).where(StageRun.run_id.in_(stages)).order_by(StageRun.position)
+            for row in session.scalars(rows):
+                stages[row.run_id].append(row)
+        views = [_view(run, project, stages[run.id]) for run in runs[:limit]]
         return views, runs[limit - 1].id if len(runs) > limit else None
 
     def notebook(self, project: Project, run_id: str, stage: str) -> Path:
@@ -185,10 +217,15 @@ class Pipelines:
             self.context.site.log(Driver.child_name(run_id, stage)).unlink(missing_ok=True)
 
     def _drive(self, run_id: str) -> None:
-        driver = Driver(self.context, self.projects, self.tracking, self.content, run_id, self._stopping)
-        thread = threading.Thread(target=driver.run, name=f"run-{run_id}", daemon=True)
-        self._threads = {key: other for key, other in self._threads.items() if other.is_alive()} | {run_id: thread}
-        thread.start()
+        """Have a thread drive the run, unless one does."""
+        with self._lock:
+            self._threads = {key: other for key, other in self._threads.items() if other.is_alive()}
+            if run_id in self._threads:
+                return
+            driver = Driver(self.context, self.projects, self.tracking, self.content, run_id, self._stopping)
+            thread = threading.Thread(target=driver.run, name=f"run-{run_id}", daemon=True)
+            self._threads[run_id] = thread
+            thread.start()
 
     def _check(self, project: Project, folder: Path, manifest: Manifest, params: dict[str, dict[str, Any]]) -> None:
         if not manifest.stages:

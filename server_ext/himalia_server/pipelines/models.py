@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from ..projects import Parameters
+from ..service.inputs import printable
 
 TERMINAL = {"succeeded", "failed", "timed_out", "kernel_died", "cancelled", "upstream_failed", "lost"}
 """Statuses after which nothing changes any more."""
@@ -15,21 +16,26 @@ TERMINAL = {"succeeded", "failed", "timed_out", "kernel_died", "cancelled", "ups
 class RunCreate(BaseModel):
     """Run the whole pipeline on a snapshot of the project as it is now."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"params": {"train": {"seed": 11}}}]})
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"examples": [{"params": {"train": {"seed": 11}}}]})
     params: Annotated[
         dict[str, Parameters], Field(description="Per stage: parameters that differ from the manifest's.")
     ] = {}
+
+
+def _shown(label: str | None) -> str | None:
+    """Comes from a cell's source: a strange character in it must not stop the progress from being told."""
+    return label and printable(label)
 
 
 class StageProgress(BaseModel):
     """Sent by a running stage: the cell (from 1) it is at, of how many, and what that cell is about."""
 
     model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"cell": 3, "cells": 9, "label": "Join"}]}
+        extra="forbid", strict=True, json_schema_extra={"examples": [{"cell": 3, "cells": 9, "label": "Join"}]}
     )
     cell: Annotated[int, Field(ge=0, le=100_000)]
     cells: Annotated[int, Field(ge=0, le=100_000)]
-    label: Annotated[str | None, Field(max_length=400)] = None
+    label: Annotated[str | None, Field(max_length=400), AfterValidator(_shown)] = None
 
 
 class StageRunView(BaseModel):

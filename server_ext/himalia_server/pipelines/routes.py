@@ -8,11 +8,13 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import FileResponse
 
 from ..service.auth import Caller, authorize
+from ..service.inputs import Cursor, Known, Slug
 from ..service.once import OnceKey, make_once
+from ..service.replies import errors
 from .manager import Pipelines
 from .models import RunCreate, RunList, RunView, StageProgress
 
-router = APIRouter(prefix="/projects/{slug}/runs", tags=["runs"])
+router = APIRouter(prefix="/projects/{slug}/runs", tags=["runs"], responses=errors(403, 404, 409))
 
 
 def _manager(request: Request) -> Pipelines:
@@ -24,10 +26,10 @@ Manager = Annotated[Pipelines, Depends(_manager)]
 
 @router.get("")
 def list_runs(
-    slug: str,
+    slug: Slug,
     caller: Caller,
     manager: Manager,
-    cursor: Annotated[str | None, Query(max_length=40)] = None,
+    cursor: Cursor = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 20,
 ) -> RunList:
     """Runs, newest first."""
@@ -37,7 +39,7 @@ def list_runs(
 
 
 @router.post("", status_code=201)
-def start_run(slug: str, body: RunCreate, caller: Caller, manager: Manager, once: OnceKey) -> RunView:
+def start_run(slug: Slug, body: RunCreate, caller: Caller, manager: Manager, once: OnceKey) -> RunView:
     """Snapshot the project and run its pipeline."""
     project = authorize(manager.context, caller, slug, "run.start")
     return make_once(
@@ -49,20 +51,20 @@ def start_run(slug: str, body: RunCreate, caller: Caller, manager: Manager, once
 
 
 @router.get("/{run_id}")
-def read_run(slug: str, run_id: str, caller: Caller, manager: Manager) -> RunView:
+def read_run(slug: Slug, run_id: Known, caller: Caller, manager: Manager) -> RunView:
     """One run with its stages."""
     return manager.view(authorize(manager.context, caller, slug, "run.read", run_id), run_id)
 
 
 @router.post("/{run_id}/cancel")
-def cancel_run(slug: str, run_id: str, caller: Caller, manager: Manager) -> RunView:
+def cancel_run(slug: Slug, run_id: Known, caller: Caller, manager: Manager) -> RunView:
     """Stop a run."""
     return manager.cancel(caller, authorize(manager.context, caller, slug, "run.cancel", run_id), run_id)
 
 
 @router.post("/{run_id}/stages/{stage}/progress", status_code=204)
 def report_progress(
-    slug: str, run_id: str, stage: str, body: StageProgress, caller: Caller, manager: Manager
+    slug: Slug, run_id: Known, stage: Known, body: StageProgress, caller: Caller, manager: Manager
 ) -> Response:
     """For the running stage itself."""
     project = authorize(manager.context, caller, slug, "run.progress", run_id)
@@ -70,16 +72,22 @@ def report_progress(
     return Response(status_code=204)
 
 
-@router.get("/{run_id}/stages/{stage}/notebook", response_class=FileResponse)
-def executed_notebook(slug: str, run_id: str, stage: str, caller: Caller, manager: Manager) -> FileResponse:
+@router.get(
+    "/{run_id}/stages/{stage}/notebook",
+    response_class=FileResponse,
+    responses={200: {"content": {"application/x-ipynb+json": {}}}},
+)
+def executed_notebook(slug: Slug, run_id: Known, stage: Known, caller: Caller, manager: Manager) -> FileResponse:
     """The executed notebook, as it was kept."""
     path = manager.notebook(authorize(manager.context, caller, slug, "run.read", run_id), run_id, stage)
     headers = {"Content-Security-Policy": "sandbox", "X-Content-Type-Options": "nosniff"}
     return FileResponse(path, media_type="application/x-ipynb+json", filename=f"{stage}.ipynb", headers=headers)
 
 
-@router.get("/{run_id}/stages/{stage}/log", response_class=FileResponse)
-def stage_log(slug: str, run_id: str, stage: str, caller: Caller, manager: Manager) -> FileResponse:
+@router.get(
+    "/{run_id}/stages/{stage}/log", response_class=FileResponse, responses={200: {"content": {"text/plain": {}}}}
+)
+def stage_log(slug: Slug, run_id: Known, stage: Known, caller: Caller, manager: Manager) -> FileResponse:
     """What the stage printed."""
     path = manager.log_of(authorize(manager.context, caller, slug, "run.read", run_id), run_id, stage)
     return FileResponse(path, media_type="text/plain; charset=utf-8", headers={"X-Content-Type-Options": "nosniff"})

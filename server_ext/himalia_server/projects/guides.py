@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +22,8 @@ from .templates import INSTALLED, SOURCE
 if TYPE_CHECKING:
     from .manager import Projects
 
+log = logging.getLogger(__name__)
+
 PROJECT = "himalia-guide"
 """The project of the guides; the first one that is opened makes it."""
 MANIFEST = f"""\
@@ -27,6 +31,10 @@ MANIFEST = f"""\
 name = "{PROJECT}"
 description = "Where the guides from the Help menu are tried out."
 """
+
+
+_making = threading.Lock()
+"""Two windows that open a guide at once make one project."""
 
 
 @dataclass(frozen=True)
@@ -107,14 +115,10 @@ def put_copy(guide: Guide, target: Path, kernelspec: str) -> bool:
 
 def _project(projects: Projects, principal: Principal, below: str | None) -> Project:
     """The project of the guides; made when there is none."""
-    context = projects.context
-    if not _exists(projects):
-        try:
+    with _making:
+        if not _exists(projects):
             _make(projects, principal, below)
-        except Conflict:
-            if not _exists(projects):  # else somebody was faster
-                raise
-    return authorize(context, principal, PROJECT, "kernel.start", persons_only=True)
+    return authorize(projects.context, principal, PROJECT, "kernel.start", persons_only=True)
 
 
 def _exists(projects: Projects) -> bool:
@@ -125,16 +129,13 @@ def _exists(projects: Projects) -> bool:
 def _make(projects: Projects, principal: Principal, below: str | None) -> None:
     """Make the project where the caller sees it, else in its usual place. A folder of an earlier one goes on."""
     usual = projects.folder(PROJECT, None)
-    wish = Path(below) if below is not None else None
-    if wish is None or usual.is_relative_to(wish.resolve()):
-        _make_in(projects, principal, usual)
-        return
-    try:
-        _make_in(projects, principal, projects.folder(PROJECT, str(wish / PROJECT)))
-    except (Conflict, Invalid, OSError):
-        if _exists(projects):
-            raise
-        _make_in(projects, principal, usual)
+    if below is not None and not usual.is_relative_to(Path(below).resolve()):
+        try:
+            _make_in(projects, principal, projects.folder(PROJECT, f"{below}/{PROJECT}"))
+            return
+        except (Conflict, Invalid):  # read-only, say, or inside of another project
+            log.info("the guide cannot be put into the folder that is shown", exc_info=True)
+    _make_in(projects, principal, usual)
 
 
 def _make_in(projects: Projects, principal: Principal, folder: Path) -> None:

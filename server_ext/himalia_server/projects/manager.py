@@ -23,7 +23,7 @@ from ..service.context import Context
 from ..service.identity import start_ticks
 from ..service.once import Once
 from ..service.problems import Conflict, Forbidden, Invalid, NotFound
-from ..store import Kernel, Member, Project, Token, now
+from ..store import Kernel, Member, Project, StageRun, Token
 from ..team import Role
 from .manifest import SLUG, Manifest, ManifestCache, ManifestFault, edges, read_manifest
 from .models import KernelGrant, ProjectView, StageView, TemplateView
@@ -122,11 +122,13 @@ class Projects:
             self._write_kernelspec(project)
 
     def _write_kernelspec(self, project: Project) -> None:
+        # an environment that was moved or made anew elsewhere has taken its Python along
+        python = project.python if os.access(project.python, os.X_OK) else sys.executable
         write_kernelspec(
             Path(jupyter_data_dir()) / "kernels",
             name=project.kernelspec,
             display_name=project.slug,
-            python=project.python,
+            python=python,
             layer=self.layer,
             project=project.slug,
             site_home=self.context.site.home,
@@ -278,7 +280,11 @@ class Projects:
             change.event("kernel.ended", kernel_id, {}, project)
 
     def renew_tokens(self) -> None:
-        """Renew tokens of kernels and stages past half their time; end those of kernels whose starter is gone."""
+        """Renew tokens of kernels and stages past half their time, or whose file holds another one or is gone; end
+        those of kernels whose starter is gone.
+
+        Also those that have expired: the clock may have been set, or the machine may have slept for days.
+        """
         with self.context.database.read() as session:
             kernels = list(session.scalars(select(Kernel)))
         for kernel in kernels:
@@ -290,13 +296,13 @@ class Projects:
                 if start_ticks(row.owner_pid) != row.owner_ticks:
                     self._revoke(token, change.session)
                     change.session.delete(row)
-                elif token is not None and (token.expires_at or 0) - now() < tokens.KERNEL_SECONDS / 2:
+                elif token is not None and tokens.is_due(token, tokens.KERNEL_SECONDS):
                     row.token_id = tokens.renew(change.session, token, tokens.KERNEL_SECONDS).id
-        # a stage's tokens are revoked when it ends, so whatever is valid belongs to one that runs
         with self.context.change() as change:
             query = select(Token).where(Token.purpose == "stage", Token.revoked_at.is_(None), Token.renewed.is_(False))
             for token in list(change.session.scalars(query)):
-                if now() < (token.expires_at or 0) < now() + tokens.STAGE_SECONDS / 2:
+                stage = change.session.get(StageRun, (token.run_id, token.stage))
+                if stage is not None and stage.status == "running" and tokens.is_due(token, tokens.STAGE_SECONDS):
                     tokens.renew(change.session, token, tokens.STAGE_SECONDS)
 
     @staticmethod

@@ -20,6 +20,8 @@ PROTECTED = {".git", ".himalia"}
 SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,61}[a-z0-9]")
 """Names of projects; MLflow's workspaces, which bear them, have 2 characters or more."""
 MAX_BYTES = 1 << 20
+DEPTH = 32
+"""Levels of tables and lists within a parameter."""
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -53,11 +55,19 @@ def _duration(text: str) -> str:
 
 
 def _jsonable(params: dict[str, Any]) -> dict[str, Any]:
+    if _deeper(params, DEPTH):
+        raise ValueError(f"parameters are nested at most {DEPTH} deep")
     try:
-        json.dumps(params, allow_nan=False).encode()
+        json.dumps(params, allow_nan=False, ensure_ascii=False).encode()
     except (TypeError, ValueError) as error:
         raise ValueError(f"parameters are numbers, texts, true or false, lists and tables of them ({error})") from error
     return params
+
+
+def _deeper(value: Any, depth: int) -> bool:
+    if not isinstance(value, dict | list):
+        return False
+    return depth == 0 or any(_deeper(part, depth - 1) for part in (value.values() if isinstance(value, dict) else value))
 
 
 def _stage_name(name: str) -> str:

@@ -6,12 +6,14 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ..service.inputs import Form
+
 
 class ProjectCreate(BaseModel):
     """A new project: from a template, or from a folder that exists."""
 
     model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"name": "nyc-flights", "template": "nyc-flights"}]}
+        extra="forbid", strict=True, json_schema_extra={"examples": [{"name": "nyc-flights", "template": "nyc-flights"}]}
     )
     name: Annotated[str, Field(max_length=200, description="2 to 63 small letters, digits and -; free at this site.")]
     template: Annotated[str | None, Field(max_length=200, description="Absent with an existing folder.")] = None
@@ -87,12 +89,12 @@ class ProjectList(BaseModel):
 class GuideOpen(BaseModel):
     """Have a copy of a guide."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"below": "/home/ada/work"}]})
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"examples": [{"below": "/home/ada/work"}]})
     below: Annotated[
         str | None,
         Field(
             max_length=1000,
-            pattern="^/",
+            pattern=r"^/[^\x00]*$",
             description="A folder that the caller's file browser shows: a new project of the guides is put into it "
             "unless its usual place lies below it.",
         ),
@@ -111,9 +113,9 @@ class GuideCopy(BaseModel):
 class KernelCreate(BaseModel):
     """A kernel that is about to start. `pid`: the process that starts it (the kernel's token lives as long)."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"kernel_id": "b6f0…", "pid": 4711}]})
-    kernel_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
-    pid: Annotated[int, Field(gt=0)]
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"examples": [{"kernel_id": "b6f0-41c7", "pid": 4711}]})
+    kernel_id: Annotated[str, Form("[A-Za-z0-9_-]{1,64}", "1 to 64 letters, digits, - and _")]
+    pid: Annotated[int, Field(gt=0, lt=2**31)]
 
 
 class KernelGrant(BaseModel):

@@ -15,17 +15,19 @@ from pathlib import Path
 from types import FrameType
 
 import uvicorn
+from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError
 
 from himalia import __version__
 
 from ..locking import LockTimeout, acquire
-from ..store import StoreRefused, Token, User
+from ..store import Run, StoreRefused, Token, User, continue_ids
 from . import logs, tokens
 from .app import announce_stop, create_app, stop
 from .auth import METRICS
 from .children import Children
 from .context import Change, Context, open_store
+from .guard import LOCK, Guard, sweep_drafts
 from .identity import ProcessIdentity
 from .journal import Events
 from .lifecycle import LOCK_SECONDS
@@ -65,10 +67,11 @@ def _main() -> int:
     settings = site.settings()
     os.umask(0o077)
     try:
-        acquire(site.home / "service.lock", LOCK_SECONDS)
+        lock = acquire(site.home / LOCK, LOCK_SECONDS)
     except LockTimeout:
         return _refuse(f"A service of this site ({site.home}) runs already.")
     logs.configure(site.log("service"), settings.log_megabytes)
+    sweep_drafts(site)
     database = open_store(site, settings)
     if not database.own():
         return _refuse(
@@ -96,11 +99,17 @@ def _main() -> int:
     context = Context(site, settings, database, Events(database), Children(site, settings.log_megabytes << 20))
     context.base_url = f"http://127.0.0.1:{port}"
     context.started_at = time.time()
+    with database.read() as session:
+        continue_ids(session.scalar(select(func.max(Run.id))) or "0")
     _ensure_user(context)
 
     def shut_down() -> None:
         announce_stop(context)
         server.should_exit = True
+
+    def place_lost() -> None:
+        context.keep_children = False
+        shut_down()
 
     app = create_app(context, shut_down)
     config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5, ws="websockets-sansio")
@@ -109,11 +118,14 @@ def _main() -> int:
     state = {**identity, "address": context.base_url, "version": __version__, "site": site.id}
     write_private(site.state_file, json.dumps(state))
     _redirect_output(site)
+    guard = Guard(context, lock, json.dumps(state), lambda: _ensure_user(context), place_lost)
+    guard.start()
     server.run(sockets=[listener])
     announce_stop(context)
     stop(app, keep_children=context.keep_children)
     database.close()
-    site.state_file.unlink(missing_ok=True)
+    if not guard.lost:
+        site.state_file.unlink(missing_ok=True)
     return 0
 
 

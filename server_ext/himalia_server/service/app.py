@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
+import os
 import secrets
 import shutil
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from itertools import count
+from pathlib import Path
 from typing import Any
 
-from fastapi import APIRouter, FastAPI, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
-from sqlalchemy.exc import OperationalError
+from fastapi import APIRouter, FastAPI
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -31,15 +30,14 @@ from .housekeeping import prune
 from .layer import publish_layer
 from .logs import request_id
 from .metrics import CountRequests, RequestCounts, SiteMetrics
-from .problems import Problem, StorageFull
+from .replies import BODY_BYTES, PROBLEM_SCHEMA, add_error_handlers, as_problem, errors, reply, too_large, unexpected
 from .site import write_private
 
 log = logging.getLogger(__name__)
-HOUSEKEEPING = 300.0
-"""Seconds between renewals of tokens and prunings of events."""
-PROBLEM_JSON = "application/problem+json"
-BODY_BYTES = 2 << 20
-"""Of a request to the API; files go to MLflow, which has limits of its own."""
+REPAIR = 15.0
+"""Seconds between looks at whether all that should run does."""
+HOUSEKEEPING_TURNS = 20
+"""Of these; between renewals of tokens and prunings of events."""
 
 
 def create_app(context: Context, shut_down: Callable[[], None]) -> FastAPI:
@@ -75,10 +73,12 @@ def create_app(context: Context, shut_down: Callable[[], None]) -> FastAPI:
     state.gatekeeper_flush = denials.flush
     counts = RequestCounts()
     state.metrics = SiteMetrics(context, counts, lambda: state.tracking.wait(0))
+    # the last one is the outermost
+    app.add_middleware(_BodyLimit)
     app.add_middleware(Gatekeeper, context=context, denials=denials)
+    app.add_middleware(_RequestId, home=context.site.home)
     app.add_middleware(CountRequests, counts=counts)
-    app.add_middleware(_RequestId)
-    _add_error_handlers(app)
+    add_error_handlers(app)
     return app
 
 
@@ -87,8 +87,21 @@ def describe() -> dict[str, Any]:
     return _routed(None).openapi()
 
 
+class _Application(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        """With what all operations share: how to sign in, and the form of problems."""
+        made = self.openapi_schema is not None
+        document = super().openapi()
+        if not made:
+            components = document.setdefault("components", {})
+            components.setdefault("schemas", {})["Problem"] = PROBLEM_SCHEMA
+            components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+            document["security"] = [{"token": []}]
+        return document
+
+
 def _routed(lifespan: Any) -> FastAPI:
-    app = FastAPI(
+    app = _Application(
         title="Himalia",
         version=__version__,
         description="The control plane of a Himalia site. Every route needs a bearer token.",
@@ -97,9 +110,9 @@ def _routed(lifespan: Any) -> FastAPI:
         openapi_url=None,
         lifespan=lifespan,
         redirect_slashes=False,
-        responses={422: {"description": "Invalid input", "content": {PROBLEM_JSON: {}}}},
+        responses=errors(400, 401, 413, 415, 422, 503, 507),
     )
-    api = APIRouter(prefix="/api/v1", max_body_size=BODY_BYTES)
+    api = APIRouter(prefix="/api/v1")
     rooms = (projects, clusters, pipelines, deployments, tracking, stream, metrics, routes)
     for room in rooms:
         api.include_router(room.router)
@@ -129,12 +142,18 @@ def _start(app: FastAPI, context: Context) -> None:
     )
     for step in steps:
         _guarded(step)
-    while not context.stopping.is_set():
-        _guarded(state.projects.finish_deletions)
-        _guarded(state.projects.renew_tokens)
-        _guarded(lambda: prune(context))
-        _guarded(state.gatekeeper_flush)
-        context.stopping.wait(HOUSEKEEPING)
+    for turn in count():
+        if context.stopping.is_set():
+            return
+        if context.due.is_set() or turn % HOUSEKEEPING_TURNS == 0:
+            context.due.clear()
+            _guarded(state.projects.finish_deletions)
+            _guarded(state.projects.renew_tokens)
+            _guarded(lambda: prune(context))
+            _guarded(state.gatekeeper_flush)
+        for room in (state.tracking, state.clusters, state.deployments, state.pipelines):
+            _guarded(room.repair)
+        context.due.wait(REPAIR)
 
 
 def _guarded(step: Callable[[], object]) -> None:
@@ -161,85 +180,49 @@ def announce_stop(context: Context) -> None:
     """End event streams, so that the server can end; from now on, whoever looks is told that the service is stopped."""
     file = context.site.state_file
     with suppress(OSError, ValueError):  # not written yet, or removed already
-        write_private(file, json.dumps(json.loads(file.read_text()) | {"stopping": True}))
+        document = json.loads(file.read_text())
+        if document["pid"] == os.getpid():  # else another service's, in a folder that was made anew
+            write_private(file, json.dumps(document | {"stopping": True}))
     context.stopping.set()
+    context.due.set()
     context.events.announce()
 
 
-class _ProblemResponse(JSONResponse):
-    media_type = PROBLEM_JSON
+class _BodyLimit:
+    """Refuses bodies above `BODY_BYTES`, told beforehand or found while reading."""
 
-    def render(self, content: Any) -> bytes:
-        # escaped, because what is quoted from the input may be no valid text
-        return json.dumps(content).encode()
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
 
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not scope["path"].startswith("/api/"):
+            await self.app(scope, receive, send)
+            return
+        told = dict(scope["headers"]).get(b"content-length", b"0")
+        if told.isdigit() and int(told) > BODY_BYTES:
+            await reply(scope["path"], too_large())(scope, receive, send)
+            return
+        size = 0
 
-def _problem(document: dict[str, Any], headers: dict[str, str] | None = None) -> JSONResponse:
-    return _ProblemResponse(document, document["status"], headers=headers)
+        async def counted() -> Message:
+            nonlocal size
+            message = await receive()
+            size += len(message.get("body", b""))
+            if size > BODY_BYTES:
+                raise HTTPException(413)
+            return message
 
-
-def _add_error_handlers(app: FastAPI) -> None:
-    @app.exception_handler(Problem)
-    async def on_problem(request: Request, problem: Problem) -> JSONResponse:
-        headers = {"Retry-After": "2"} if problem.status == 503 else None
-        if request.url.path.startswith("/mlflow/"):
-            # MLflow's clients show `message` and know these codes
-            code = {403: "PERMISSION_DENIED", 404: "RESOURCE_DOES_NOT_EXIST"}
-            document = {"error_code": code.get(problem.status, "INTERNAL_ERROR"), "message": problem.detail}
-            return JSONResponse(document, problem.status, headers=headers)
-        return _problem(problem.to_dict(), headers)
-
-    @app.exception_handler(RequestValidationError)
-    async def on_invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
-        first = error.errors()[0]
-        place = [str(part) for part in first["loc"]]
-        if first["type"] == "json_invalid":
-            detail = f"The body is not JSON: {first['ctx']['error']} at character {place[-1]}."
-            return _problem(
-                {"type": "about:blank", "title": "Not JSON", "status": 400, "detail": detail, "field": "body"}
-            )
-        detail = f"{'.'.join(place)}: {first['msg']}."
-        document = {"type": "about:blank", "title": "Invalid input", "status": 422, "detail": detail}
-        return _problem(document | {"field": ".".join(place[1:]) or place[0]})
-
-    @app.exception_handler(HTTPException)
-    async def on_http(_request: Request, error: HTTPException) -> JSONResponse:
-        document = {"type": "about:blank", "title": str(error.detail), "status": error.status_code}
-        return _problem(document | {"detail": str(error.detail)}, dict(error.headers or {}))
-
-    @app.exception_handler(OSError)
-    async def on_os_error(request: Request, error: OSError) -> JSONResponse:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return _problem(_full(request).to_dict())
-        raise error
-
-    @app.exception_handler(OperationalError)
-    async def on_database(request: Request, error: OperationalError) -> JSONResponse:
-        if "disk is full" in str(error):
-            return _problem(_full(request).to_dict())
-        raise error
-
-
-def _full(request: Request) -> StorageFull:
-    home = request.app.state.context.site.home
-    return StorageFull(f"There is no space left on the disk that holds {home}.", hint="Free some space and try again.")
-
-
-def _unexpected(path: str, error: Exception) -> JSONResponse:
-    log.error("unexpected fault", exc_info=error, extra={"path": path})
-    detail = f"An unexpected fault, recorded in the service's log as request {request_id.get()}."
-    document = {"type": "about:blank", "title": "Something went wrong", "status": 500, "detail": detail}
-    return _problem(document | {"hint": "himalia logs service"})
+        await self.app(scope, counted, send)
 
 
 class _RequestId:
     """Gives each request an id (the caller's, when it sent a decent one) that log lines and the reply carry.
 
-    A fault that nobody foresaw is answered here, as problem+json with that id.
+    A fault of the door, or one that nobody foresaw, is answered here, as problem+json with that id.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+    def __init__(self, app: ASGIApp, home: Path) -> None:
+        self.app, self.home = app, home
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -262,6 +245,8 @@ class _RequestId:
         except Exception as error:
             if started:
                 raise
-            await _unexpected(scope["path"], error)(scope, receive, tagged)
+            problem = as_problem(error, self.home)
+            answer = reply(scope["path"], problem) if problem else unexpected(scope["path"], error)
+            await answer(scope, receive, tagged)
         finally:
             request_id.reset(token)

@@ -20,23 +20,29 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from ..locking import try_lock
 from .identity import ProcessIdentity
 from .site import Site, private_folder, write_private
+from .supervisor_main import NOT_WRITTEN
 
 log = logging.getLogger(__name__)
 SUPERVISOR = Path(__file__).with_name("supervisor_main.py")
 FIRST_DELAY, LAST_DELAY = 0.5, 30.0
+LISTEN_SECONDS = 300.0
+"""A child that has made no socket after so long never will."""
 STEADY = 60.0
 """A child that lived so many seconds is started again without delay."""
 
 
 @dataclass(frozen=True)
 class ChildSpec:
-    """What to run. `keep`: start it again whenever it ends unasked. `grace`: seconds from SIGTERM to SIGKILL."""
+    """What to run. `keep`: start it again whenever it ends unasked. `grace`: seconds from SIGTERM to SIGKILL.
+
+    `sockets`: where it listens once it has started; a child that cannot be reached any more is started again.
+    """
 
     name: str
     argv: list[str]
@@ -46,6 +52,7 @@ class ChildSpec:
     grace: float = 10.0
     nice: int = 0
     umask: int = 0o077
+    sockets: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -79,6 +86,14 @@ class Child:
         self.ended = threading.Event()
         self.exit: Exit | None = None
         self.began = time.monotonic()
+        self.listened = False
+
+    def unreachable(self) -> bool:
+        """Whether it has listened, or should by now, and its socket is gone."""
+        if all(Path(socket).exists() for socket in self.spec.sockets):
+            self.listened = True
+            return False
+        return self.listened or time.monotonic() - self.began > LISTEN_SECONDS
 
     def process(self) -> ProcessIdentity | None:
         """The child itself (not its supervisor); None before it started or after it ended."""
@@ -94,6 +109,8 @@ class Child:
         try:
             record = json.loads((self.folder / "exit.json").read_text())
         except (OSError, ValueError):
+            if self.popen is not None and self.popen.returncode == NOT_WRITTEN:
+                return Exit(None, None, error="its files could not be written; is the disk full?")
             return Exit(None, None, lost=True)
         return Exit(record["code"], record["signal"], record["error"], bool(record.get("asked")))
 
@@ -173,6 +190,11 @@ class Children:
         with self._lock:
             return sorted(name for name, child in self._children.items() if not child.ended.is_set())
 
+    def known(self) -> list[str]:
+        """Names of all children, also of those that have ended and were not forgotten."""
+        with self._lock:
+            return sorted(self._children)
+
     def restarts(self) -> dict[str, int]:
         """How many children of each kind (a name's part before the first hyphen) were started again, unasked."""
         with self._lock:
@@ -202,6 +224,23 @@ class Children:
                 _signal(child.supervisor, signal.SIGKILL)
                 child.ended.wait(10)
         return child.exit
+
+    def unreachable(self) -> list[str]:
+        """Names of living children that should be started again, because their sockets were removed."""
+        with self._lock:
+            children = [child for child in self._children.values() if not child.ended.is_set() and child.spec.keep]
+        return [child.spec.name for child in children if child.unreachable()]
+
+    def restart(self, name: str) -> None:
+        """End a child that is to live; it is started again as if it had ended by itself."""
+        child = self.get(name)
+        process = child.process() if child else None
+        if child is not None and process is not None:
+            child.listened, child.began = False, time.monotonic()
+            _signal(process, signal.SIGTERM)
+            patience = threading.Timer(child.spec.grace, _signal, args=(process, signal.SIGKILL))
+            patience.daemon = True
+            patience.start()
 
     def forget(self, name: str) -> None:
         """Remove what is left on disk of an ended child (its log stays)."""
@@ -264,6 +303,9 @@ class Children:
         folder = self.root / spec.name
         _discard(folder)
         private_folder(folder)
+        for place in [*(Path(socket).parent for socket in spec.sockets), Path(spec.env.get("TMPDIR", "/"))]:
+            if place.is_relative_to(self.site.runtime):
+                private_folder(place)
         document = {
             "argv": spec.argv,
             "env": spec.env,

@@ -85,6 +85,10 @@ class Context:
     started_at: float = 0.0
     keep_children: bool = True
     stopping: threading.Event = field(default_factory=threading.Event)
+    due: threading.Event = field(default_factory=threading.Event)
+    """Set when the housekeeping must not wait for its next turn."""
+    require_place: Callable[[], None] = lambda: None
+    """Raises Unavailable when what was committed went into files that were removed."""
     first_cluster: Callable[[Project], str | None] = lambda _project: None
 
     @contextmanager
@@ -92,4 +96,5 @@ class Context:
         """One committed change, its audit rows and its events, in this order: commit, then publish."""
         with self.database.write() as session:
             yield Change(session, self, principal)
+        self.require_place()
         self.events.announce()

@@ -9,13 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from starlette.requests import HTTPConnection
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .auth import bearer, forwarded_person, identify
 from .context import Context
 from .journal import audit
-from .problems import Unauthenticated
+from .problems import Problem, Unauthenticated, Unreadable
+from .replies import reply
 
 OPEN = {"/health"}
 WINDOW = 10.0
@@ -74,6 +74,10 @@ class Gatekeeper:
         if scope["type"] not in ("http", "websocket") or scope["path"] in OPEN:
             await self.app(scope, receive, send)
             return
+        if "\0" in scope["path"]:
+            # no store takes it, not even for the audit log; nothing is looked up, so nothing is told
+            await self._close(scope, receive, send, Unreadable("The address holds a NUL character (%00)."))
+            return
         connection = HTTPConnection(scope)
         who = (bearer(connection), forwarded_person(connection))
         loop = asyncio.get_running_loop()
@@ -86,20 +90,19 @@ class Gatekeeper:
         scope.setdefault("state", {})["principal"] = principal
         await self.app(scope, receive, send)
 
-    @staticmethod
-    async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket":
-            await receive()
-            await send({"type": "websocket.close", "code": 4401, "reason": "a valid token is needed"})
-            return
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
         problem = Unauthenticated(
             "This needs a valid token, in the header 'Authorization: Bearer …'.",
             hint="The himalia command and JupyterLab add it by themselves; `himalia doctor` shows whether they can.",
         )
-        headers = {"WWW-Authenticate": "Bearer"}
-        if scope["path"].startswith("/mlflow/"):
-            document = {"error_code": "UNAUTHENTICATED", "message": problem.detail}
-            await JSONResponse(document, 401, headers=headers)(scope, receive, send)
+        await self._close(scope, receive, send, problem, {"WWW-Authenticate": "Bearer"})
+
+    @staticmethod
+    async def _close(
+        scope: Scope, receive: Receive, send: Send, problem: Problem, headers: dict[str, str] | None = None
+    ) -> None:
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 4000 + problem.status, "reason": problem.title})
             return
-        document = problem.to_dict()
-        await JSONResponse(document, 401, headers=headers, media_type="application/problem+json")(scope, receive, send)
+        await reply(scope["path"], problem, headers)(scope, receive, send)

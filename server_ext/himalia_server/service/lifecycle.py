@@ -15,6 +15,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +27,7 @@ from .site import Site
 
 START_SECONDS = 60.0
 STOP_SECONDS = 60.0
+ANSWER_SECONDS = 5.0
 HANGING_SECONDS = 30.0
 """A service that is stopping lives on for a while too."""
 LOCK_SECONDS = 10.0
@@ -56,26 +58,26 @@ class Found:
             ) from error
 
 
-def find(site: Site) -> Found | None:
-    """The site's running service; None when there is none, or it does not answer yet."""
+def find(site: Site, patience: float = ANSWER_SECONDS) -> Found | None:
+    """The site's running service; None when there is none, or it does not answer yet, within *patience* seconds."""
     try:
         state = json.loads(site.state_file.read_text())
         identity = ProcessIdentity.from_dict(state)
         address, version = str(state["address"]), str(state["version"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    if not identity.alive() or not _proves_itself(site, address):
+    if not identity.alive() or not _proves_itself(site, address, patience):
         return None
     return Found(address, version, identity, site)
 
 
-def _proves_itself(site: Site, address: str) -> bool:
+def _proves_itself(site: Site, address: str, patience: float) -> bool:
     """Whether who listens there knows the site's secret; else a token sent there could reach a stranger."""
     nonce = secrets.token_hex(16)
     request = urllib.request.Request(f"{address}/health", headers={"X-Himalia-Challenge": nonce})
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(request, timeout=5) as reply:
+        with opener.open(request, timeout=patience) as reply:
             proof = str(json.load(reply).get("proof", ""))
     except (OSError, ValueError):
         return False
@@ -189,7 +191,7 @@ def stop(found: Found, *, keep_children: bool = False) -> None:
         call(found, "POST", "/api/v1/service/stop", {"keep_children": keep_children})
     except ServiceError:
         # without a token it can still be asked as a process; its children are swept by the caller
-        os.kill(found.identity.pid, signal.SIGTERM)
+        _signal(found.identity, signal.SIGTERM)
     except urllib.error.HTTPError as error:
         raise ServiceError(f"The service refused to stop: {error.read().decode(errors='replace')}") from error
     except OSError as error:
@@ -247,9 +249,16 @@ def _stopping(site: Site) -> bool:
         return False
 
 
+def _signal(identity: ProcessIdentity, number: int) -> None:
+    """Send a signal to that very process, if it still lives."""
+    if identity.alive():
+        with suppress(ProcessLookupError):  # it ended between the look and the signal
+            os.kill(identity.pid, number)
+
+
 def _end(identity: ProcessIdentity) -> None:
     for number, patience in ((signal.SIGTERM, 10.0), (signal.SIGKILL, 10.0)):
-        os.kill(identity.pid, number)
+        _signal(identity, number)
         deadline = time.monotonic() + patience
         while identity.alive():
             if time.monotonic() > deadline:

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ..store import Cluster, Deployment, Project, Run
 from .auth import Caller, authorize_metrics
 from .context import Context
+from .replies import errors
 
 router = APIRouter(tags=["service"])
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -156,7 +157,7 @@ class SiteMetrics:
         return family
 
 
-@router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+@router.get("/metrics", response_class=Response, responses=errors(403) | {200: {"content": {"text/plain": {}}}})
 def metrics(request: Request, caller: Caller) -> Response:
     """Numbers for Prometheus, whose token is the file `tokens/metrics` of the site; also for admins and auditors."""
     # imported at the first reading: it takes a tenth of a second, which the service's start does not have

@@ -16,12 +16,14 @@ from sqlalchemy.orm import Session
 
 from ..store import RequestKey
 from .auth import Caller
+from .inputs import Form
 from .problems import Invalid
 
 if TYPE_CHECKING:
     from .context import Context
 
 T = TypeVar("T")
+KeyText = Annotated[str, Form("[A-Za-z0-9._:-]{1,64}", "1 to 64 letters, digits and any of . _ : -")]
 KEEP_SECONDS = 24 * 3600.0
 """A key is remembered so long."""
 
@@ -86,12 +88,8 @@ async def _once(
     request: Request,
     caller: Caller,
     idempotency_key: Annotated[
-        str | None,
-        Header(
-            max_length=64,
-            pattern=r"^[A-Za-z0-9._:-]+$",
-            description="Your own random text for this request: repeated within a day, it makes nothing more.",
-        ),
+        KeyText | None,
+        Header(description="Your own random text for this request: repeated within a day, it makes nothing more."),
     ] = None,
 ) -> Once | None:
     if idempotency_key is None:

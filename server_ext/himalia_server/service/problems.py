@@ -32,6 +32,12 @@ class Problem(Exception):
         return document
 
 
+class Unreadable(Problem):
+    """The request cannot be read."""
+
+    status, title = 400, "Unreadable"
+
+
 class Unauthenticated(Problem):
     """No credential, or one that is not valid (any more)."""
 
@@ -50,10 +56,28 @@ class NotFound(Problem):
     status, title = 404, "Not found"
 
 
+class NotAllowed(Problem):
+    """The address exists, but not for this method."""
+
+    status, title = 405, "Another method is needed"
+
+
 class Conflict(Problem):
     """It clashes with what exists or with what goes on."""
 
     status, title = 409, "Conflict"
+
+
+class TooLarge(Problem):
+    """The body is larger than is taken."""
+
+    status, title = 413, "Too large"
+
+
+class WrongType(Problem):
+    """The body is not JSON by its own account."""
+
+    status, title = 415, "Not JSON"
 
 
 class Invalid(Problem):
@@ -72,6 +96,10 @@ class StorageFull(Problem):
     """The disk is full."""
 
     status, title = 507, "The disk is full"
+
+
+TITLES = {kind.status: kind.title for kind in Problem.__subclasses__()}
+"""What each status means."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

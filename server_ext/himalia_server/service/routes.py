@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import os
 import threading
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request
@@ -18,7 +19,9 @@ from himalia import __version__
 from ..store import AuditRow
 from .auth import Caller, authorize_site
 from .context import Context
+from .inputs import BIGGEST
 from .journal import verify_chain
+from .replies import errors
 
 health_router = APIRouter()
 router = APIRouter(tags=["service"])
@@ -66,7 +69,7 @@ class ServiceView(BaseModel):
 class StopRequest(BaseModel):
     """`keep_children`: let MLflow, clusters, stages and endpoints go on for the next service (an upgrade)."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"keep_children": False}]})
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"examples": [{"keep_children": False}]})
     keep_children: bool = False
 
 
@@ -133,7 +136,7 @@ def read_service(request: Request, caller: Caller) -> ServiceView:
     )
 
 
-@router.post("/service/stop", status_code=202)
+@router.post("/service/stop", status_code=202, responses=errors(403))
 def stop_service(body: StopRequest, request: Request, caller: Caller) -> dict[str, str]:
     """Stop the service, and unless told otherwise all that it started."""
     context: Context = request.app.state.context
@@ -147,11 +150,11 @@ def stop_service(body: StopRequest, request: Request, caller: Caller) -> dict[st
     return {"status": "stopping"}
 
 
-@router.get("/audit")
+@router.get("/audit", responses=errors(403))
 def read_audit(
     request: Request,
     caller: Caller,
-    cursor: Annotated[int | None, Query(ge=1, le=2**63 - 1)] = None,
+    cursor: Annotated[int | None, Query(ge=1, le=BIGGEST)] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> AuditList:
     """The audit log, newest first."""
@@ -167,15 +170,26 @@ def read_audit(
     return AuditList(items=items, next=items[-1].seq if len(rows) > limit else None)
 
 
-@router.get("/audit/check")
+@router.get("/audit/check", responses=errors(403))
 def check_audit(request: Request, caller: Caller) -> AuditCheck:
     """Recompute the chain of hashes over the whole audit log."""
     context: Context = request.app.state.context
     authorize_site(context, caller, "audit.read")
+    count = 0
+
+    def counted(rows: Iterable[AuditRow]) -> Iterator[AuditRow]:
+        nonlocal count
+        for row in rows:
+            count += 1
+            yield row
+
     with context.database.read() as session:
-        rows = list(session.scalars(select(AuditRow).order_by(AuditRow.seq)))
-    bad = verify_chain(rows)
-    return AuditCheck(rows=len(rows), whole=bad is None, first_bad=bad)
+        # the log grows for ever, so it is never in memory as a whole
+        rows = counted(session.scalars(select(AuditRow).order_by(AuditRow.seq).execution_options(yield_per=1000)))
+        bad = verify_chain(rows)
+        for _ in rows:
+            pass  # verify_chain ends at the first that is bad
+    return AuditCheck(rows=count, whole=bad is None, first_bad=bad)
 
 
 @router.get("/openapi.json", include_in_schema=False)

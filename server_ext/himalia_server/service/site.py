@@ -18,6 +18,8 @@ class SiteError(RuntimeError):
     """The site's folder or settings cannot be used; the text says what to do."""
 
 
+FOLDERS = ("logs", "tokens", "children", "content", "models", "runs", "clusters", "backups")
+"""Of each site."""
 SHORT = 40
 """Characters that a folder may have in which sockets of ours shall lie some levels down."""
 
@@ -133,11 +135,15 @@ class Site:
 
     def prepare(self) -> None:
         """Make the folders of the site."""
-        for name in ("logs", "tokens", "children", "content", "models", "runs", "clusters", "backups"):
+        for name in FOLDERS:
             private_folder(self.home / name)
         runtime = private_folder(self.runtime)
         if self.remembered().get("runtime") != str(runtime):
             self.remember(runtime=str(runtime))
+
+    def folders_exist(self) -> bool:
+        """Whether all that `prepare` makes is there."""
+        return self.runtime.is_dir() and all((self.home / name).is_dir() for name in FOLDERS)
 
     @property
     def runtime(self) -> Path:

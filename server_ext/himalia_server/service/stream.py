@@ -12,6 +12,7 @@ from fastapi.responses import StreamingResponse
 
 from .auth import Caller, Principal, bearer, identify, visible_projects
 from .context import Context
+from .inputs import BIGGEST
 from .journal import Event
 
 router = APIRouter(prefix="/events", tags=["events"])
@@ -85,12 +86,12 @@ def _may_see(event: Event, principal: Principal, projects: set[str], known: set[
     return event.project_id in projects or (event.topic == "project.deleted" and event.project_id in known)
 
 
-@router.get("", response_class=StreamingResponse)
+@router.get("", response_class=StreamingResponse, responses={200: {"content": {"text/event-stream": {}}}})
 async def server_sent_events(
     request: Request,
     caller: Caller,
-    after: Annotated[int | None, Query(ge=0)] = None,
-    last_event_id: Annotated[int | None, Header(ge=0)] = None,
+    after: Annotated[int | None, Query(ge=0, le=BIGGEST)] = None,
+    last_event_id: Annotated[int | None, Header(ge=0, le=BIGGEST)] = None,
 ) -> StreamingResponse:
     """Server-sent events: `id` is the number, `event` the topic, `data` the event as JSON. `reset`: read all anew."""
     context: Context = request.app.state.context
@@ -110,7 +111,9 @@ async def server_sent_events(
 
 
 @router.websocket("/socket")
-async def socket(websocket: WebSocket, after: int | None = None) -> None:
+async def socket(
+    websocket: WebSocket, after: Annotated[int | None, Query(ge=0, le=BIGGEST)] = None
+) -> None:
     """The same over a WebSocket: one JSON object a message; `{"reset": true}` and `{"heartbeat": true}` besides."""
     context: Context = websocket.app.state.context
     token = bearer(websocket)

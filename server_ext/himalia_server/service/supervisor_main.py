@@ -20,6 +20,9 @@ import sys
 import time
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+RECORD_BYTES = 4096
+NOT_WRITTEN = 74
+"""Exit code (EX_IOERR of sysexits.h) when our own files cannot be written."""
 LINUX = sys.platform.startswith("linux")
 
 
@@ -46,6 +49,22 @@ def write_json(path: str, data: object) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(temporary, path)
+
+
+def reserve(path: str) -> None:
+    """Take the room that the record at *path* will need, while there is some: an end is told on a full disk too."""
+    with open(os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(" " * RECORD_BYTES)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def write_reserved(path: str, data: object) -> None:
+    """Like `write_json`, in the room that `reserve` took."""
+    with open(os.open(path + ".new", os.O_RDWR | os.O_CREAT, 0o600), "r+b", buffering=0) as file:
+        file.write(json.dumps(data).encode().ljust(RECORD_BYTES))
+        os.fsync(file.fileno())
+    os.replace(path + ".new", path)
 
 
 def descendants(pid: int) -> list[int]:
@@ -112,6 +131,8 @@ def main(folder: str) -> None:
         with open("/proc/sys/kernel/random/boot_id") as file:
             me = {"boot": file.read().strip(), "pid": os.getpid(), "ticks": ticks(os.getpid())}
         write_json(os.path.join(folder, "supervisor.json"), me)
+    record_file = os.path.join(folder, "exit.json")
+    reserve(record_file)
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     asked: list[int] = []
     wake_read, wake_write = os.pipe()
@@ -148,10 +169,7 @@ def main(folder: str) -> None:
             preexec_fn=before_exec,
         )
     except OSError as error:
-        write_json(
-            os.path.join(folder, "exit.json"),
-            {"code": 127, "signal": None, "error": str(error), "ended_at": time.time()},
-        )
+        write_reserved(record_file, {"code": 127, "signal": None, "error": str(error), "ended_at": time.time()})
         return
     write_json(os.path.join(folder, "state.json"), {"pid": child.pid, "ticks": ticks(child.pid), "started_at": began})
     kill_at = None
@@ -171,8 +189,12 @@ def main(folder: str) -> None:
     code = child.returncode
     kill_rest(child.pid)
     record = {"code": code if code >= 0 else None, "signal": -code if code < 0 else None, "error": None}
-    write_json(os.path.join(folder, "exit.json"), record | {"asked": bool(asked), "ended_at": time.time()})
+    write_reserved(record_file, record | {"asked": bool(asked), "ended_at": time.time()})
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    try:
+        main(sys.argv[1])
+    except OSError as fault:  # the disk is full, or the folder is gone; the child ends with us
+        sys.stderr.write(f"{fault}\n")
+        sys.exit(NOT_WRITTEN)

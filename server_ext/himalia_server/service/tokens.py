@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ..store import Token, now
-from .site import write_private
+from .site import private_folder, write_private
 
 KERNEL_SECONDS = 12 * 3600
 STAGE_SECONDS = 24 * 3600
@@ -56,6 +56,7 @@ def issue(
     session.add(row)
     session.flush()
     if file is not None:
+        private_folder(file.parent)
         write_private(file, text + "\n")
     return row
 
@@ -75,6 +76,19 @@ def renew(session: Session, row: Token, seconds: float) -> Token:
         run_id=row.run_id,
         stage=row.stage,
     )
+
+
+def is_due(row: Token, seconds: float) -> bool:
+    """Whether a token made for *seconds* is past half its time, or its file does not hold it.
+
+    The file differs when the service was killed after it had written a new token there and before that was committed.
+    """
+    if row.expires_at is not None and row.expires_at - now() < seconds / 2:
+        return True
+    try:
+        return row.file is not None and digest(Path(row.file).read_text().strip()) != row.sha256
+    except OSError:
+        return True
 
 
 def revoke(session: Session, row: Token) -> None:

@@ -1,6 +1,6 @@
 """The store: tables, sessions and migrations. Synchronous; never called on an event loop."""
 
-from .database import Database, SchemaTooNew
+from .database import Database, SchemaTooNew, known_revisions
 from .engines import NETWORK_FILE_SYSTEMS, StoreRefused, file_system_type
 from .schema import (
     AuditRow,
@@ -18,6 +18,7 @@ from .schema import (
     StageRun,
     Token,
     User,
+    continue_ids,
     new_id,
     now,
 )
@@ -42,7 +43,9 @@ __all__ = [
     "StoreRefused",
     "Token",
     "User",
+    "continue_ids",
     "file_system_type",
+    "known_revisions",
     "new_id",
     "now",
 ]

@@ -51,18 +51,22 @@ def copy_to_file(engine: Engine, target: Path) -> None:
     Raises:
         FileExistsError: *target* is there already.
     """
-    os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-    copy = open_file(target)
+    if target.exists():
+        raise FileExistsError(f"{target} is there already.")
+    # a copy that was begun when this process was killed must not be taken for a whole one
+    draft = target.with_name(f".{target.name}.part")
+    os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
+    copy = open_file(draft)
     try:
         with engine.connect() as reader, copy.begin() as writer:
             if engine.dialect.name == "postgresql":
                 reader = reader.execution_options(isolation_level="REPEATABLE READ")  # all tables as of one moment
             copy_rows(reader, writer)
-    except BaseException:
-        target.unlink(missing_ok=True)
-        raise
+        copy.dispose()
+        os.link(draft, target)
     finally:
         copy.dispose()
+        draft.unlink(missing_ok=True)
 
 
 def open_file(path: Path) -> Engine:

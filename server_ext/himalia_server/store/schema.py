@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import threading
 import time
 from typing import Any
 
@@ -15,9 +16,24 @@ def now() -> float:
     return time.time()
 
 
+_id_lock = threading.Lock()
+_id_time = 0
+"""Milliseconds in the newest id."""
+
+
 def new_id() -> str:
-    """A short unique id whose text order is the order of creation (to the millisecond)."""
-    return f"{int(time.time() * 1000):011x}{secrets.token_hex(4)}"
+    """A short unique id whose text order is the order of creation, also when the clock is put back."""
+    global _id_time  # noqa: PLW0603 - one order for the whole process
+    with _id_lock:
+        _id_time = max(_id_time + 1, int(time.time() * 1000))
+        return f"{_id_time:011x}{secrets.token_hex(4)}"
+
+
+def continue_ids(newest: str) -> None:
+    """Have the next ids sort behind *newest*, which an earlier process has made."""
+    global _id_time  # noqa: PLW0603
+    with _id_lock:
+        _id_time = max(_id_time, int(newest[:11], 16))
 
 
 class Base(DeclarativeBase):

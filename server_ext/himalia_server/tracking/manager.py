@@ -32,6 +32,11 @@ NICE = 10
 """MLflow starts in the background of a lab that somebody wants to use."""
 
 
+HEALTH_SECONDS = 5.0
+HANGING_SECONDS = 120.0
+"""An MLflow that does not answer for so long does not work at something."""
+FIRST_PATIENCE, LONGEST_PATIENCE = 10.0, 300.0
+"""Seconds to wait before MLflow is tried again that could not be started."""
 WORKSPACE_SECONDS = 5.0
 NEWEST = 5
 """Versions of a model, from the newest, that are told with their metrics."""
@@ -51,26 +56,53 @@ class Tracking:
         self._experiments: dict[str, str] = {}
         self._lock = threading.Lock()
         self.failure: str | None = None
+        self._starter: threading.Thread | None = None
+        self._next_try = 0.0
+        self._patience = FIRST_PATIENCE
+        self._silent_since: float | None = None
 
     def start(self) -> None:
         """Start MLflow in the background, unless it was adopted."""
-        threading.Thread(target=self._start, name="mlflow-start", daemon=True).start()
+        self._starter = threading.Thread(target=self._start, name="mlflow-start", daemon=True)
+        self._starter.start()
+
+    def repair(self) -> None:
+        """Start MLflow again when it could not be started, and when it hangs."""
+        if self._starter is not None and self._starter.is_alive():
+            return
+        if self.context.children.get(CHILD) is None:
+            if time.monotonic() >= self._next_try:
+                self.start()
+            return
+        if self.wait(0):
+            self._silent_since = None
+        elif self._silent_since is None or not self.context.children.alive(CHILD):
+            self._silent_since = time.monotonic()
+        elif time.monotonic() - self._silent_since > HANGING_SECONDS:
+            log.warning("MLflow lives but does not answer; it is started again")
+            self._silent_since = None
+            self.context.children.restart(CHILD)
 
     def _start(self) -> None:
         try:
             if not self.context.children.alive(CHILD):
                 self._prepare()
                 self.context.children.ensure(self._spec())
+            deadline = time.monotonic() + HANGING_SECONDS
             while not self.wait(5):
-                if self.context.children.get(CHILD) is None:
+                if self.context.children.get(CHILD) is None or time.monotonic() > deadline:
                     return
         except (OSError, RuntimeError) as error:
             if self.context.stopping.is_set():
                 return
-            self.failure = str(error)
             log.exception("MLflow could not be started")
-            self._tell("failed", str(error))
+            self._next_try = time.monotonic() + self._patience
+            self._patience = min(LONGEST_PATIENCE, self._patience * 2)
+            if self.failure != str(error):
+                self.failure = str(error)
+                self._tell("failed", str(error))
             return
+        self.failure, self._patience = None, FIRST_PATIENCE
         self._tell("running", None)
 
     def _prepare(self) -> None:
@@ -110,12 +142,13 @@ class Tracking:
             cwd=str(site.home),
             keep=True,
             nice=NICE,
+            sockets=[str(self.socket)],
         )
 
     def wait(self, timeout: float) -> bool:
         """Whether MLflow answers, waiting at most *timeout* seconds for it."""
         deadline = time.monotonic() + timeout
-        client = MlflowClient(self.socket, "")
+        client = MlflowClient(self.socket, "", HEALTH_SECONDS)
         while True:
             try:
                 client.health()

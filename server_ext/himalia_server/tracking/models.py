@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
+
+from ..service.inputs import Version
 
 
 class ModelVersionView(BaseModel):
@@ -35,8 +37,8 @@ class ModelList(BaseModel):
 class AliasSet(BaseModel):
     """Which version the alias points to from now on."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"version": "3"}]})
-    version: Annotated[str, Field(pattern=r"^[0-9]{1,9}$")]
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"examples": [{"version": "3"}]})
+    version: Version
 
 
 class TrackingStatus(BaseModel):

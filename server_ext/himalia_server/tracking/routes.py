@@ -6,19 +6,23 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 
 from ..service.auth import Caller, authorize, deny, role_in
+from ..service.inputs import Form, Slug, visible
+from ..service.replies import errors
 from ..team import Role
 from .headers import RETRY_AFTER
 from .manager import Tracking, TrackingUnavailable
 from .models import AliasSet, ModelList, ModelView, TrackingStatus
 
-router = APIRouter(tags=["models"])
+router = APIRouter(tags=["models"], responses=errors(403, 404, 409))
 mlflow_router = APIRouter(include_in_schema=False)
 _threads = ThreadPoolExecutor(8, "mlflow-door")
 """Of the door alone: when MLflow hangs, only those wait who want something of it."""
+MODEL_NAME = 200
+"""Characters of a model's name that the store has room for; MLflow has for 256."""
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 
 
@@ -30,16 +34,18 @@ Manager = Annotated[Tracking, Depends(_manager)]
 
 
 @router.get("/projects/{slug}/models")
-def list_models(slug: str, caller: Caller, manager: Manager) -> ModelList:
+def list_models(slug: Slug, caller: Caller, manager: Manager) -> ModelList:
     """Registered models of the project."""
     return ModelList(items=manager.models(authorize(manager.context, caller, slug, "model.read")))
 
 
 @router.put("/projects/{slug}/models/{name}/aliases/{alias}")
 def set_alias(
-    slug: str,
-    name: str,
-    alias: Annotated[str, Path(pattern=r"^[a-z][a-z0-9_-]{0,62}$")],
+    slug: Slug,
+    name: Annotated[str, visible(MODEL_NAME)],
+    alias: Annotated[
+        str, Form("[a-z][a-z0-9_-]{0,62}", "1 to 63 small letters, digits, - and _, and begin with a letter")
+    ],
     body: AliasSet,
     caller: Caller,
     manager: Manager,
@@ -50,21 +56,21 @@ def set_alias(
 
 
 @router.get("/projects/{slug}/tracking")
-def tracking_status(slug: str, caller: Caller, manager: Manager) -> TrackingStatus:
+def tracking_status(slug: Slug, caller: Caller, manager: Manager) -> TrackingStatus:
     """Whether MLflow answers."""
     authorize(manager.context, caller, slug, "tracking.read")
     return TrackingStatus(state="running" if manager.wait(0) else "starting")
 
 
 @mlflow_router.get("/mlflow/{slug}")
-def mlflow_root(slug: str, caller: Caller, manager: Manager) -> RedirectResponse:
+def mlflow_root(slug: Slug, caller: Caller, manager: Manager) -> RedirectResponse:
     """MLflow's pages use relative addresses, which need the slash."""
     authorize(manager.context, caller, slug, "tracking.read")
     return RedirectResponse(f"{slug}/", status_code=307)
 
 
 @mlflow_router.api_route("/mlflow/{slug}/{path:path}", methods=METHODS)
-async def mlflow(slug: str, path: str, request: Request, caller: Caller, manager: Manager) -> Response:
+async def mlflow(slug: Slug, path: str, request: Request, caller: Caller, manager: Manager) -> Response:
     """MLflow itself, for what the caller's role allows; its workspace is forced."""
     context = manager.context
 

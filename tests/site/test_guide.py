@@ -1,0 +1,123 @@
+"""The first guide: copied for its reader, run from top to bottom, and run again; its endpoint asked from a shell."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from tests.site.lab import Lab
+
+GUIDE = "from-nothing-to-a-deployed-model"
+PROJECT = "himalia-guide"
+
+
+def opened(lab: Lab, **body: Any) -> dict[str, Any]:
+    """What the Help menu asks for."""
+    reply = lab.request("PUT", f"/guides/{GUIDE}", json=body)
+    assert reply.status_code == 200, reply.text
+    return dict(reply.json())
+
+
+@contextmanager
+def person(lab: Lab) -> Iterator[list[str]]:
+    """Somebody who clicks what the guide asks for; what was clicked."""
+    clicked: list[str] = []
+    gone = threading.Event()
+
+    def click() -> None:
+        while not gone.wait(0.3):
+            for model in _items(lab, "models"):
+                if not any("champion" in version["aliases"] for version in model["versions"]):
+                    version = model["versions"][0]["version"]
+                    path = f"/projects/{PROJECT}/models/{model['name']}/aliases/champion"
+                    if lab.request("PUT", path, json={"version": version}).is_success:
+                        clicked.append(f"champion {version}")
+            for endpoint in _items(lab, "deployments"):
+                version = endpoint["requested_version"]
+                path = f"/projects/{PROJECT}/deployments/{endpoint['name']}/confirm"
+                if version and lab.request("POST", path, json={"version": version}).is_success:
+                    clicked.append(f"confirm {version}")
+
+    thread = threading.Thread(target=click)
+    thread.start()
+    try:
+        yield clicked
+    finally:
+        gone.set()
+        thread.join()
+
+
+def _items(lab: Lab, what: str) -> list[dict[str, Any]]:
+    reply = lab.request("GET", f"/projects/{PROJECT}/{what}")
+    return list(reply.json()["items"]) if reply.is_success else []  # 503: MLflow is starting
+
+
+def run_all(file: Path) -> dict[str, nbformat.NotebookNode]:
+    """The cells by id, after all were run in the kernel that the notebook names."""
+    book = nbformat.read(file, as_version=4)
+    NotebookClient(
+        book,
+        timeout=240,
+        kernel_name=book.metadata.kernelspec.name,
+        resources={"metadata": {"path": str(file.parent)}},
+    ).execute()
+    return {cell.id: cell for cell in book.cells}
+
+
+def text_of(cell: nbformat.NotebookNode) -> str:
+    """What a code cell has printed or displayed."""
+    parts = [output.get("text") or output.get("data", {}).get("text/plain", "") for output in cell.outputs]
+    return "".join(parts)
+
+
+def test_the_guide_makes_a_model_that_answers_from_outside(lab: Lab) -> None:
+    lab.tracking_ready()
+    copy = opened(lab)
+    file = Path(copy["notebook"])
+    assert copy["created"]
+    assert sorted(path.name for path in file.parent.iterdir()) == [file.name, "himalia.toml"]
+    with person(lab) as clicked:
+        cells = run_all(file)
+    assert clicked == ["champion 1", "confirm 1"]
+    assert "ready" in text_of(cells["deployed"])
+    assert "answer" in text_of(cells["try"])
+    answer = json.loads(in_a_terminal(text_of(cells["outside"]))[-1])
+    assert len(answer["predictions"]) == 1
+    assert answer["predictions"][0] in ("grape A", "grape B", "grape C")
+    versions = lab.get(f"/projects/{PROJECT}/models")["items"][0]["versions"]
+    assert {version["version"]: version["aliases"] for version in versions} == {"1": ["champion"], "2": []}
+
+    # again, over what the first time has left, and over what the reader has changed
+    train = file.with_name("02-train.ipynb")
+    train.write_text(train.read_text().replace("C=0.1", "C=0.2"))
+    file.write_text(file.read_text().replace("# From nothing", "# My way from nothing"))
+    assert opened(lab) == copy | {"created": False, "project": opened(lab)["project"]}
+    with person(lab) as clicked:
+        cells = run_all(file)
+    assert clicked == ["confirm 1"]
+    assert "C=0.2" in train.read_text()
+    assert cells["start"].source.startswith("# My way")
+    assert "stays as it is" in text_of(cells["train"])
+    assert lab.get(f"/projects/{PROJECT}/clusters")["items"] == []
+
+
+def in_a_terminal(commands: str) -> list[str]:
+    """The lines that *commands* print where `himalia` is on the path."""
+    folder = Path(sys.executable).parent
+    assert shutil.which("himalia", path=str(folder))
+    done = subprocess.run(
+        ["bash", "-c", f'PATH="{folder}:$PATH"\n{commands}'], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
