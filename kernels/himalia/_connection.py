@@ -64,14 +64,22 @@ class Connection:
     def _call(self, method: str, path: str = "", body: object = None) -> Any:
         return self.transport.request(method, f"/api/v1/projects/{segment(self.slug)}{path}", body)
 
+    def _items(self, path: str) -> list[Any]:
+        """All items of a list, page by page."""
+        page = self._call("GET", path)
+        items: list[Any] = page["items"]
+        while (following := page.get("next")) is not None:
+            page = self._call("GET", f"{path}?cursor={segment(following)}")
+            items += page["items"]
+        return items
+
     def project(self) -> Project:
         """The project: slug, name, path, stages, and the role this kernel has in it."""
         return Project.from_json(self._call("GET"))
 
     def clusters(self) -> Listing[Cluster]:
         """The Dask clusters attached to the project."""
-        items = self._call("GET", "/clusters")["items"]
-        clusters = [Cluster.from_json(item, self) for item in items]
+        clusters = [Cluster.from_json(item, self) for item in self._items("/clusters")]
         return Listing(clusters, CLUSTER_COLUMNS, f"No cluster yet. {START_CLUSTER}")
 
     def start_cluster(
@@ -170,7 +178,7 @@ class Connection:
 
     def model(self, name: str) -> Model:
         """A registered model with its versions. Raises HimaliaError when there is none of that name."""
-        items = self._call("GET", "/models")["items"]
+        items = self._items("/models")
         for item in items:
             if item["name"] == name:
                 return Model.from_json(item, self)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 import urllib.error
 import urllib.request
@@ -19,6 +20,8 @@ from himalia._errors import HimaliaError, ServiceUnreachable
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
+REQUEST_VARIABLE = "HIMALIA_REQUEST"
+"""In a process that was started for a request, the id of that one; the service writes it into its log."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,8 @@ def send(
     if body is not None:
         request.data = json.dumps(body).encode()
         request.add_header("Content-Type", "application/json")
+    if os.environ.get(REQUEST_VARIABLE):
+        request.add_header("X-Request-ID", os.environ[REQUEST_VARIABLE])
     if token is not None:
         request.add_unredirected_header("Authorization", f"Bearer {token}")
     try:

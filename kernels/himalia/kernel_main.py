@@ -70,11 +70,19 @@ def start_kernel() -> None:
         """An IPython kernel that loads Himalia's extension beside those that the user configured."""
 
         def init_iopub(self, context: object) -> None:
-            if self.transport == "ipc":
-                from himalia._output_pipe import use_unix_socket
+            from himalia._output_pipe import encrypt, use_unix_socket
 
+            if self.transport == "ipc":
                 use_unix_socket(self.ip)
+            elif self.curve_secretkey is not None:
+                encrypt(self.curve_publickey, self.curve_secretkey)
             super().init_iopub(context)
+
+        def init_kernel(self) -> None:
+            from himalia._debugger import guard
+
+            super().init_kernel()
+            guard()
 
         def init_extensions(self) -> None:
             super().init_extensions()

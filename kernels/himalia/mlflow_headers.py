@@ -43,6 +43,8 @@ class HimaliaAuth:
         """
         if is_tracking_url(str(request.url), os.environ.get("HIMALIA_URL", "")):
             request.headers["Authorization"] = f"Bearer {_token()}"
+            if os.environ.get("HIMALIA_REQUEST"):  # what this process was started for
+                request.headers["X-Request-ID"] = os.environ["HIMALIA_REQUEST"]
         return request
 
 

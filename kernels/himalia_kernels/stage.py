@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from himalia._http import REQUEST_VARIABLE
 from himalia_kernels import hints
 from himalia_kernels.endings import CellFailed, KernelDied, StageStopped
 from himalia_kernels.notebook import Tally, plain, save, stamp_unreached
@@ -67,6 +68,8 @@ def main(arguments: list[str] | None = None) -> int:
         spec = StageSpec.from_json(document)
     except (OSError, ValueError) as error:
         return _refuse(given.spec, document, started_at, error)
+    asked = os.environ.get(REQUEST_VARIABLE)
+    log.info("stage %s of run %s%s", spec.stage, spec.run_id, f", request {asked}" if asked else "")
     watchdog = Watchdog(spec.timeout_s)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: watchdog.stop("cancelled"))

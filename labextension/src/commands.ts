@@ -12,6 +12,8 @@ export namespace CommandIDs {
   /** Opens himalia.toml of the open project in the editor. */
   export const openManifest = 'himalia:open-manifest';
   export const showSidebar = 'himalia:show-sidebar';
+  /** The user's own copy of a guide. args: optionally `guide`, the name of its notebook; default: the first one. */
+  export const openGuide = 'himalia:open-guide';
 
   // overview
   export const openOverview = 'himalia:open-overview';

@@ -60,6 +60,8 @@ export interface IHimalia {
   /** Versions, for messages; null until known. */
   readonly versions: { extension: string; service: string | null } | null;
   readonly problem: IProblem | null;
+  /** The absolute path of what the file browser shows as its root; null until known, or when these are no files. */
+  readonly root: string | null;
   /** Projects that the user may see, newest first; null until the first answer. */
   readonly projects: readonly Project[] | null;
   /** The project of this page (one JupyterLab workspace holds one project); null when none is open. */
@@ -70,8 +72,12 @@ export interface IHimalia {
   readonly changed: ISignal<IHimalia, void>;
   /** Start the service when there is none, and connect. */
   start(): Promise<void>;
-  /** Open a project on this page: JupyterLab goes to the project's workspace. */
-  open(slug: string): Promise<void>;
+  /**
+   * Open a project on this page: JupyterLab goes to the project's workspace.
+   *
+   * @param path - a file to open there, as the file browser names it
+   */
+  open(slug: string, path?: string): Promise<void>;
   /**
    * Ask the service: *path* below /api/v1, each part encoded by `at`.
    *

@@ -24,7 +24,7 @@ from sqlalchemy import insert
 from himalia_server.service import lifecycle
 from himalia_server.service.context import open_store
 from himalia_server.service.journal import audit
-from himalia_server.store import Cluster, Database, EventRow, Member, Project, Run, StageRun, User
+from himalia_server.store import Database, EventRow, Member, Project, Run, StageRun, User
 from tests.postgresql import running_postgresql
 from tests.site.lab import Lab, running_lab
 
@@ -68,21 +68,6 @@ def fill(database: Database, folder: Path, user: str, projects: int, runs: int) 
                 ],
             )
             session.execute(insert(Member), [{"project_id": id_, "user": user, "role": "owner"}])
-            session.execute(
-                insert(Cluster),
-                [
-                    {
-                        "project_id": id_,
-                        "name": "default",
-                        "profile": "local",
-                        "workers": 2,
-                        "threads_per_worker": 1,
-                        "memory_limit": "1GiB",
-                        "state": "stopped",
-                        "created_by": user,
-                    }
-                ],
-            )
             made = [run_id(number, index) for index in range(runs)]
             session.execute(
                 insert(Run),

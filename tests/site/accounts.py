@@ -90,7 +90,7 @@ class Stage:
             pytest.skip(reason)
 
     def _fails(self, who: pwd.struct_passwd, home: Path) -> str:
-        probe = [*self._start(who, home), "-c", "import tests.site.victim, zmq"]
+        probe = [*self._start(who, home), "-c", "import himalia_server, ssl, tests, zmq"]
         done = subprocess.run(probe, capture_output=True, text=True, timeout=120, check=False, cwd="/")
         return done.stderr[-500:] or "it fails" if done.returncode != 0 else ""
 

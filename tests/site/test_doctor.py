@@ -32,8 +32,9 @@ Making = AbstractContextManager[object]
 
 
 @pytest.fixture(scope="module")
-def sick() -> Iterator[Lab]:
+def sick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A site of its own, to be harmed and mended; Jupyter finds both extensions, as after an installation."""
+    tmp_path_factory.getbasetemp()  # chosen now, not in the lab's TMPDIR, which goes with it
     with running_lab() as lab, pytest.MonkeyPatch.context() as patch:
         config = lab.root / "config" / "jupyter_server_config.d"
         config.mkdir(parents=True)
@@ -516,7 +517,7 @@ ASLEEP = {
     "damaged identity": Case(
         "site",
         lambda lab: written(lab.home / "site.json", "{}"),
-        "id is not in it",
+        "'id' is not in it",
         "himalia restore",
         SITE,
     ),

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from websockets.sync.client import unix_connect
+from websockets.sync.client import ClientConnection, unix_connect
 
 from tests.site import extension_lab
 from tests.site.extension_lab import HOST, ORIGIN, Jupyter, jupyter
@@ -48,11 +48,7 @@ threading.Thread(target=forever, daemon=True).start()
 COMMANDS = (
     ("status",),
     ("doctor",),
-    ("project", "list"),
-    ("project", "show", "work"),
-    ("run", "list", "-p", "work"),
-    ("cluster", "list", "-p", "work"),
-    ("deployment", "list", "-p", "work"),
+    ("run", "list", "-p", "bad"),
     ("deployment", "tokens", "thing", "-p", "work"),
     ("audit", "list"),
 )
@@ -60,9 +56,7 @@ COMMANDS = (
 
 def furnish(lab: Lab) -> dict[str, Any]:
     """Work in the site; returns what was said on the way, by name."""
-    import time; T=time.time(); P=lambda *a: print(round(time.time()-T,1),*a,file=sys.stderr,flush=True)
     lab.tracking_ready()
-    P("mlflow")
     lab.project("work", {"s": {"notebook": "s.ipynb"}}, {"s.ipynb": ["x = 1", MODEL]})
     lab.project("bad", {"s": {"notebook": "s.ipynb"}}, {"s.ipynb": ["x = 1", "raise ValueError('on purpose')"]})
     lab.project("long", {"s": {"notebook": "s.ipynb"}}, {"s.ipynb": ["x = 1", "import time; time.sleep(3600)"]})
@@ -70,19 +64,14 @@ def furnish(lab: Lab) -> dict[str, Any]:
     first, failing = (lab.post(f"/projects/{slug}/runs")["id"] for slug in ("work", "bad"))
     long = lab.post("/projects/long/runs")["id"]
     assert lab.wait_run("work", first)["status"] == "succeeded", lab.get(f"/projects/work/runs/{first}")
-    P("run")
     failed = lab.wait_run("bad", failing)
-    P("bad")
     assert failed["status"] == "failed"
     lab.post("/projects/work/deployments", {"name": "thing", "model": "models:/thing/1"})
     lab.post("/projects/bad/deployments", {"name": "other", "model": "models:/none/1"}, status=404)
-    P("deploy")
     key = lab.post("/projects/work/deployments/thing/tokens", {"label": "customer"})["token"]
     wait_until(lambda: lab.get("/projects/work/deployments/thing")["state"] == "ready", 120, "the endpoint")
-    P("ready")
     wait_until(lambda: lab.get("/projects/work/clusters/local")["workers"] == 1, 120, "the cluster")
     wait_until(lambda: (lab.home / "tokens" / f"stage-{long}-s").exists(), 60, "the stage that goes on")
-    P("all")
     said = {"failed": json.dumps(failed), "notebook": _text(lab, f"/projects/bad/runs/{failing}/stages/s/notebook")}
     return {"key": key, "long": long, "said": said | _ask_wrongly(lab, key)}
 
@@ -129,23 +118,47 @@ def command_line(lab: Lab) -> dict[str, str]:
 
 
 def start_kernel(lab: Lab, server: Jupyter) -> dict[str, Any]:
-    """A kernel of the project, started and used as JupyterLab does; returns its connection file's content."""
+    """A kernel of the project, started, used and debugged as JupyterLab does; returns its connection file's content."""
     name = lab.get("/projects/work")["kernelspec"]
     with server.client() as client:
         reply = client.post(f"http://{HOST}{server.base_url}api/kernels", json={"name": name})
         assert reply.status_code == 201, reply.text
         kernel = reply.json()["id"]
-    header = {"msg_id": uuid.uuid4().hex, "msg_type": "execute_request", "username": "", "session": "s", "version": "5.3"}
-    content = {"code": PRINTING, "silent": False, "store_history": False, "allow_stdin": False}
-    message = {"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": "shell"}
     uri = f"ws://{HOST}{server.base_url}api/kernels/{kernel}/channels"
     sent = {"Authorization": f"token {extension_lab.TOKEN}", "Origin": ORIGIN}
     with unix_connect(str(server.socket), uri, additional_headers=sent, open_timeout=60, proxy=None) as socket:
-        socket.send(json.dumps(message))
+        code = {"code": PRINTING, "silent": False, "store_history": False, "allow_stdin": False}
+        _send(socket, "shell", "execute_request", code)
         while OUTPUT not in (document := json.loads(socket.recv(timeout=60))).get("content", {}).get("text", ""):
             assert document["msg_type"] != "error", document
+        for sequence, command in enumerate(("initialize", "attach"), 1):
+            asked = {"type": "request", "seq": sequence, "command": command, "arguments": {"adapterID": "x"}}
+            _send(socket, "control", "debug_request", asked)
+            while (document := json.loads(socket.recv(timeout=60)))["msg_type"] != "debug_reply":
+                continue
+            assert document["content"]["success"] is True, document
     connection: dict[str, Any] = json.loads((server.folder / "run" / f"kernel-{kernel}.json").read_text())
     return connection
+
+
+def _send(socket: ClientConnection, channel: str, kind: str, content: dict[str, Any]) -> None:
+    header = {"msg_id": uuid.uuid4().hex, "msg_type": kind, "username": "", "session": "s", "version": "5.3"}
+    message = {"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": channel}
+    socket.send(json.dumps(message))
+
+
+def debugger_ports() -> list[int]:
+    """Ports of the debugger's adapter, which has put itself out of its kernel's process tree."""
+    adapters = [process for process in psutil.process_iter() if "--server-access-token" in _command(process)]
+    mine = [process for process in adapters if process.uids().real == os.getuid()]
+    return sorted({connection.laddr.port for process in mine for connection in process.net_connections("tcp")})
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return list(process.cmdline())
+    except psutil.Error:
+        return []
 
 
 def cluster_ports(lab: Lab) -> list[int]:
@@ -179,12 +192,9 @@ def main() -> None:
         with jupyter(environment=environment) as server:
             server.folder.chmod(0o755)
             done = furnish(lab)
-            import time; T=time.time(); P=lambda *a: print(round(time.time()-T,1),*a,file=sys.stderr,flush=True)
             connection = start_kernel(lab, server)
-            P("kernel")
             secrets = secrets_of(lab, done["key"], connection)
             done["said"] |= command_line(lab)
-            P("cli")
             facts = {
                 "uid": os.getuid(),
                 "root": str(lab.root),
@@ -193,6 +203,7 @@ def main() -> None:
                 "jupyter": str(server.folder),
                 "service": lab.url,
                 "gateway": lab.get("/projects/work/deployments/thing")["url"],
+                "debugger_ports": debugger_ports(),
                 "cluster_ports": cluster_ports(lab),
                 "kernel_ports": [connection[f"{name}_port"] for name in ("shell", "iopub", "stdin", "control", "hb")],
                 "secrets": secrets,

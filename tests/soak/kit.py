@@ -73,6 +73,14 @@ class Ledger:
     refused: list[str] = field(default_factory=list)
     """Sentences of requests that were not acknowledged."""
 
+    def summary(self) -> str:
+        """For the log of a test."""
+        return (
+            f"acknowledged: {len(self.runs)} runs, {len(self.keys)} tokens, {len(self.projects)} projects; "
+            f"{len(self.events)} events seen; {self.answered} predictions answered, {self.unanswered} not; "
+            f"refused: {sorted(set(self.refused))}"
+        )
+
 
 class Workload:
     """Threads that use a site as people do, each with the real client, which starts a dead service again."""

@@ -70,9 +70,7 @@ def test_the_service_is_killed_at_random_moments(lab: Lab) -> None:
         done[how] = done.get(how, 0) + 1
     time.sleep(5)
     work.stop()
-    print(f"\nseed {SEED}; killed {done}; {len(ledger.runs)} runs, {len(ledger.keys)} tokens, "
-          f"{len(ledger.projects)} projects acknowledged; {len(ledger.events)} events seen; "
-          f"{ledger.answered} predictions answered, {ledger.unanswered} not; refused: {sorted(set(ledger.refused))}")  # fmt: skip
+    print(f"\nseed {SEED}; killed {done}; {ledger.summary()}")
     assert check(lab, ledger) == []
     assert ledger.events
     assert ledger.answered

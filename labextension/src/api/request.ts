@@ -1,5 +1,6 @@
 import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
+import { UUID } from '@lumino/coreutils';
 
 /** Where the server extension answers, below the server's base URL. */
 export const NAMESPACE = 'himalia/api';
@@ -62,6 +63,7 @@ export async function requestText(
 ): Promise<string> {
   const url = URLExt.join(serverSettings.baseUrl, NAMESPACE, endpoint);
   const headers = new Headers(init.headers);
+  headers.set('X-Request-ID', UUID.uuid4()); // found again in the logs of server, service and children
   if (typeof init.body === 'string') {
     headers.set('Content-Type', 'application/json'); // a Request makes it text/plain by itself
   }

@@ -5,6 +5,7 @@ type Schemas = components['schemas'];
 export type Project = Schemas['ProjectView'];
 export type Stage = Schemas['StageView'];
 export type Template = Schemas['TemplateView'];
+export type GuideCopy = Schemas['GuideCopy'];
 export type Run = Schemas['RunView'];
 export type StageRun = Schemas['StageRunView'];
 export type Cluster = Schemas['ClusterView'];

@@ -6,6 +6,7 @@ import { addIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import { CommandIDs } from '../commands';
+import { lazySection } from '../components/lazySection';
 import { IHimalia, ISidebar } from '../tokens';
 import { addClusterCommands } from './commands';
 
@@ -49,11 +50,6 @@ function activate(
     toolbar: [{ command: CommandIDs.startCluster, icon: addIcon }],
     badge: store =>
       store.clusters.items?.some(cluster => cluster.state === 'failed') ? trans.__('failed') : null,
-    render: store =>
-      React.createElement(
-        React.Suspense,
-        { fallback: null },
-        React.createElement(ClusterSection, { store, commands: app.commands, trans })
-      )
+    render: store => lazySection(ClusterSection, { store, commands: app.commands, trans })
   });
 }

@@ -4,6 +4,7 @@ import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import * as React from 'react';
 
 import { CommandIDs } from '../commands';
+import { lazySection } from '../components/lazySection';
 import { deployIcon } from '../frame/icons';
 import { IHimalia, ISidebar } from '../tokens';
 import { addDeploymentCommands } from './commands';
@@ -45,11 +46,6 @@ function activate(
       }
       return items.some(item => item.state === 'failed') ? trans.__('failed') : null;
     },
-    render: store =>
-      React.createElement(
-        React.Suspense,
-        { fallback: null },
-        React.createElement(DeploymentSection, { store, commands: app.commands, trans })
-      )
+    render: store => lazySection(DeploymentSection, { store, commands: app.commands, trans })
   });
 }

@@ -4,6 +4,7 @@ import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import * as React from 'react';
 
 import { CommandIDs } from '../commands';
+import { lazySection } from '../components/lazySection';
 import { trackingIcon } from '../frame/icons';
 import { IHimalia, ISidebar } from '../tokens';
 import { addModelCommands } from './commands';
@@ -36,11 +37,6 @@ function activate(
     title: trans.__('Models'),
     rank: 40,
     toolbar: [{ command: CommandIDs.openMlflow, icon: trackingIcon }],
-    render: store =>
-      React.createElement(
-        React.Suspense,
-        { fallback: null },
-        React.createElement(ModelSection, { store, commands: app.commands, trans })
-      )
+    render: store => lazySection(ModelSection, { store, commands: app.commands, trans })
   });
 }

@@ -11,6 +11,7 @@ import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { CommandIDs } from '../commands';
 import { Documents } from '../frame/documents';
 import { himaliaIcon } from '../icons';
+import { asksForNotebook } from '../service/place';
 import { IHimalia } from '../tokens';
 
 const PLUGIN_ID = 'himalia:overview';
@@ -68,7 +69,11 @@ async function openWithProject(
       return;
     }
     himalia.changed.disconnect(look);
-    if (own?.get('openWithProject').composite !== false && isBlank(labShell)) {
+    if (
+      own?.get('openWithProject').composite !== false &&
+      isBlank(labShell) &&
+      !asksForNotebook()
+    ) {
       void app.commands.execute(CommandIDs.openOverview);
     }
   };

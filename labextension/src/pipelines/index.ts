@@ -14,6 +14,7 @@ import { editIcon, runIcon, stopIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import { CommandIDs } from '../commands';
+import { lazySection } from '../components/lazySection';
 import { hasEnded } from '../components/states';
 import { IHimalia, ISidebar } from '../tokens';
 import { addPipelineCommands } from './commands';
@@ -96,23 +97,12 @@ function addSections(app: JupyterFrontEnd, sidebar: ISidebar, trans: Translation
       const status = store.runs.items?.[0]?.status ?? '';
       return hasEnded(status) && wentWrong(status) ? trans.__('failed') : null;
     },
-    render: store => body(PipelineSection, { store, commands, trans })
+    render: store => lazySection(PipelineSection, { store, commands, trans })
   });
   sidebar.add({
     id: 'runs',
     title: trans.__('Runs'),
     rank: 30,
-    render: store => body(RunsSection, { store, commands, trans })
+    render: store => lazySection(RunsSection, { store, commands, trans })
   });
-}
-
-function body<P extends object>(
-  component: React.LazyExoticComponent<React.ComponentType<P>>,
-  props: P
-): React.ReactElement {
-  return React.createElement(
-    React.Suspense,
-    { fallback: null },
-    React.createElement(component as unknown as React.ComponentType<P>, props)
-  );
 }

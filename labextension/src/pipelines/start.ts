@@ -2,6 +2,7 @@ import { Dialog, Notification, showDialog } from '@jupyterlab/apputils';
 import { CommandRegistry } from '@lumino/commands';
 import { TranslationBundle } from '@jupyterlab/translation';
 
+import { allItems } from '../api/pages';
 import { at } from '../api/request';
 import type { Cluster, Run } from '../api/types';
 import { CommandIDs } from '../commands';
@@ -142,7 +143,7 @@ async function knownClusters(
 ): Promise<readonly Cluster[]> {
   const path = at('projects', store.slug, 'clusters');
   return (
-    store.clusters.items ?? (await parts.himalia.request<{ items: Cluster[] }>('GET', path)).items
+    store.clusters.items ?? allItems<Cluster>(page => parts.himalia.request('GET', page), path)
   );
 }
 

@@ -4,13 +4,14 @@ import { JupyterFrontEnd } from '@jupyterlab/application';
 import { addIcon, editIcon, folderIcon, launchIcon } from '@jupyterlab/ui-components';
 import { TranslationBundle } from '@jupyterlab/translation';
 
+import { allItems } from '../api/pages';
 import { toProblem } from '../api/problem';
 import type { Project } from '../api/types';
 import { CommandIDs } from '../commands';
 import { notifyProblem } from '../components/notify';
 import { himaliaIcon } from '../icons';
 import type { IHimalia, IProblem, ISidebar } from '../tokens';
-import { EXAMPLE } from './example';
+import { EXAMPLE, FIRST_GUIDE } from './example';
 import type { IProjectDraft } from './projectDialog';
 
 /** What the commands stand on. */
@@ -74,6 +75,20 @@ export function addProjectCommands(parts: IProjectCommandParts): void {
     isVisible: () => parts.hasSidebar,
     execute: args => sidebar.reveal(typeof args.section === 'string' ? args.section : undefined)
   });
+  app.commands.addCommand(CommandIDs.openGuide, {
+    label: args =>
+      args.isPalette
+        ? trans.__('Guide: From Nothing to a Deployed Model')
+        : trans.__('Himalia: From Nothing to a Deployed Model'),
+    caption: trans.__('A notebook of your own that leads through all of it in ten minutes'),
+    icon: args => (args.isMenu ? undefined : himaliaIcon),
+    describedBy: { args: { type: 'object', properties: { guide: { type: 'string' } } } },
+    execute: async args => {
+      const { openGuide } = await import('./guide');
+      const name = typeof args.guide === 'string' ? args.guide : FIRST_GUIDE;
+      await openGuide({ app, himalia, trans }, name);
+    }
+  });
   himalia.changed.connect(() => app.commands.notifyCommandChanged(CommandIDs.openManifest));
 }
 
@@ -103,7 +118,7 @@ async function knownProjects(himalia: IHimalia): Promise<readonly Project[]> {
   if (himalia.projects) {
     return himalia.projects;
   }
-  return (await himalia.request<{ items: Project[] }>('GET', 'projects')).items;
+  return allItems<Project>(path => himalia.request('GET', path), 'projects');
 }
 
 /** A list to choose from, for the palette and the menu. */

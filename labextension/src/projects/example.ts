@@ -1,2 +1,5 @@
 /** The project that the example makes, and the template that it is made from. */
 export const EXAMPLE = 'nyc-flights';
+
+/** The guide that begins with nothing, by the name of its notebook. */
+export const FIRST_GUIDE = 'from-nothing-to-a-deployed-model';

@@ -10,7 +10,7 @@ import { IStateDB } from '@jupyterlab/statedb';
 import { ITranslator, nullTranslator, TranslationBundle } from '@jupyterlab/translation';
 
 import { CommandIDs } from '../commands';
-import { workspaceName } from '../service/place';
+import { asksForNotebook, workspaceName } from '../service/place';
 import { IHimalia, ISidebar } from '../tokens';
 import { addProjectCommands } from './commands';
 import { rememberProject } from './recent';
@@ -91,9 +91,10 @@ function addEntries(
     CommandIDs.newProject,
     CommandIDs.openProject,
     CommandIDs.openManifest,
-    CommandIDs.showSidebar
+    CommandIDs.showSidebar,
+    CommandIDs.openGuide
   ]) {
-    palette?.addItem({ command, category });
+    palette?.addItem({ command, category, args: { isPalette: true } });
   }
   launcher?.add({ command: CommandIDs.newProject, category, rank: 30 });
 }
@@ -139,7 +140,8 @@ async function showFirst(app: JupyterFrontEnd, state: IStateDB, slug: string): P
   }
   await state.save(key, true);
   await app.commands.execute(CommandIDs.showSidebar);
-  if (app.commands.hasCommand(CommandIDs.openOverview)) {
+  // who asked for a notebook wants to see that one
+  if (!asksForNotebook() && app.commands.hasCommand(CommandIDs.openOverview)) {
     await app.commands.execute(CommandIDs.openOverview);
   }
 }

@@ -1,5 +1,6 @@
 import { ISignal, Signal } from '@lumino/signaling';
 
+import { allItems } from '../api/pages';
 import { at } from '../api/request';
 import type { Project } from '../api/types';
 import type { Connection, IHimalia, IProblem } from '../tokens';
@@ -17,8 +18,8 @@ export interface IHimaliaParts extends IConnectionParts {
   choose(projects: readonly Project[]): Promise<string | null>;
   /** The project that this page showed before it was loaded, and that is not among these any more. */
   missed(projects: readonly Project[]): Promise<string | null>;
-  /** Bring the page to a project's workspace; false when the project can be shown on this page. */
-  leaveFor(project: Project, contentsPath: string | null): Promise<boolean>;
+  /** Bring the page to a project's workspace and a folder or file of it; false when the project can be shown on this page. */
+  leaveFor(project: Project, path: string | null): Promise<boolean>;
 }
 
 /** The state of Himalia on this page. */
@@ -53,6 +54,10 @@ export class Himalia implements IHimalia {
     return this.machine.problem ?? this._problem;
   }
 
+  get root(): string | null {
+    return this.facts?.root ?? null;
+  }
+
   get projects(): readonly Project[] | null {
     return this._projects;
   }
@@ -74,14 +79,14 @@ export class Himalia implements IHimalia {
     return this.connection === 'lost' ? this.machine.retry() : this.machine.start();
   }
 
-  async open(slug: string): Promise<void> {
+  async open(slug: string, path?: string): Promise<void> {
     if (this._store?.slug === slug) {
       return; // JupyterLab would bring a second tab of a workspace to a new one, again and again
     }
     const project =
       this._projects?.find(known => known.slug === slug) ??
       (await this.request<Project>('GET', at('projects', slug)));
-    if (!(await this._parts.leaveFor(project, this._contentsPath(project)))) {
+    if (!(await this._parts.leaveFor(project, path ?? this._contentsPath(project)))) {
       this._show(project);
       if (!this.machine.begun) {
         void this.machine.begin(); // a page of Notebook 7
@@ -158,8 +163,8 @@ export class Himalia implements IHimalia {
 
   private async _readProjects(): Promise<void> {
     try {
-      const answer = await this.request<{ items: Project[] }>('GET', 'projects');
-      this._projects = [...answer.items].sort((a, b) => b.created_at - a.created_at);
+      const projects = await allItems<Project>(path => this.request('GET', path), 'projects');
+      this._projects = projects.sort((a, b) => b.created_at - a.created_at);
       this._problem = null;
     } catch (error) {
       this._problem = this._parts.explain(error);

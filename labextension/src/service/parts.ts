@@ -5,6 +5,7 @@ import { IStateDB } from '@jupyterlab/statedb';
 import { TranslationBundle } from '@jupyterlab/translation';
 
 import { toProblem } from '../api/problem';
+import { creates, once } from '../api/repeat';
 import { NAMESPACE, requestAPI, RequestError } from '../api/request';
 import type { Project } from '../api/types';
 import { browserClock } from './clock';
@@ -37,15 +38,19 @@ export function browserParts(
     }),
     hidden: () => document.hidden,
     clock: browserClock,
-    request: (method, path, body) => requestAPI(`v1/${path}`, settings, sending(method, body)),
+    request: (method, path, body) => {
+      const ask = (headers?: Record<string, string>) =>
+        requestAPI<never>(`v1/${path}`, settings, sending(method, body, headers));
+      return creates(method, path) ? once(ask, pause) : ask();
+    },
     pageUrl: path => URLExt.join(settings.baseUrl, 'himalia', path),
     choose: projects => choose(projects, asked, state),
     missed: projects => missed(projects, state),
-    leaveFor: (project, contentsPath) => {
+    leaveFor: (project, path) => {
       if (!labShell || workspaceName() === project.slug) {
         return Promise.resolve(false);
       }
-      window.location.assign(projectUrl(project.slug, contentsPath));
+      window.location.assign(projectUrl(project.slug, path));
       return Promise.resolve(true);
     }
   };
@@ -75,10 +80,18 @@ function patient(): RequestInit {
   return { signal: AbortSignal.timeout(PATIENCE) };
 }
 
-function sending(method: string, body: unknown): RequestInit {
+function pause(milliseconds: number): Promise<void> {
+  return new Promise(resolve => browserClock.setTimeout(resolve, milliseconds));
+}
+
+function sending(method: string, body: unknown, headers: Record<string, string> = {}): RequestInit {
   return body === undefined
-    ? { method, ...(method === 'GET' && patient()) }
-    : { method, body: JSON.stringify(body), headers: { 'Content-Type': 'application/json' } };
+    ? { method, headers, ...(method === 'GET' && patient()) }
+    : {
+        method,
+        body: JSON.stringify(body),
+        headers: { ...headers, 'Content-Type': 'application/json' }
+      };
 }
 
 function eventsUrl(settings: ServerConnection.ISettings, after: number): string {

@@ -17,17 +17,22 @@ export function askedFor(search: string): string {
   return new URLSearchParams(search).get(QUESTION) ?? '';
 }
 
+/** Whether the page's address names a notebook, which JupyterLab opens by itself. */
+export function asksForNotebook(): boolean {
+  return PageConfig.getOption('treePath').endsWith('.ipynb');
+}
+
 /**
- * The address of a project's workspace, with its folder in the file browser.
+ * The address of a project's workspace, with its folder in the file browser, or with one of its files open.
  *
  * JupyterLab brings a second tab of a workspace to a new one ("auto-x"), but keeps the question: it names the project
  * there.
  */
-export function projectUrl(slug: string, contentsPath: string | null): string {
+export function projectUrl(slug: string, path: string | null): string {
   const url = PageConfig.getUrl({
     mode: 'multiple-document',
     workspace: slug,
-    treePath: contentsPath ?? ''
+    treePath: path ?? ''
   });
   return `${url}?${new URLSearchParams({ [QUESTION]: slug }).toString()}`;
 }

@@ -1,5 +1,6 @@
 import { ISignal, Signal } from '@lumino/signaling';
 
+import { allItems } from '../api/pages';
 import { at } from '../api/request';
 import type { Cluster, Deployment, Model, Project, Run } from '../api/types';
 import type { IProblem, IProjectStore, ISlice } from '../tokens';
@@ -169,8 +170,9 @@ export class ProjectStore implements IProjectStore {
   }
 
   private _refreshList(name: Exclude<keyof ISlices, 'runs'>, wait?: number): Promise<void> {
-    const put = (answer: { items: never[] }) => this._put(name, answer.items);
-    return this._refetch(name, this._path(name), put, wait);
+    const put = (items: never[]) => this._put(name, items);
+    const ask = (path: string) => allItems<never>(page => this._parts.ask(page), path);
+    return this._refetch(name, this._path(name), put, wait, ask);
   }
 
   private _refreshTracking(): Promise<void> {
@@ -185,11 +187,12 @@ export class ProjectStore implements IProjectStore {
     key: string,
     path: string,
     put: (answer: T) => void,
-    wait?: number
+    wait?: number,
+    read: (path: string) => Promise<T> = page => this._parts.ask<T>(page)
   ): Promise<void> {
     const ask = async () => {
       try {
-        const answer = await this._parts.ask<T>(path);
+        const answer = await read(path);
         this._unread.delete(key);
         if (!this._disposed) {
           put(answer);
@@ -197,7 +200,7 @@ export class ProjectStore implements IProjectStore {
       } catch (error) {
         if (!this._disposed) {
           this._failed(key, error);
-          this._unread.set(key, () => void this._refetch(key, path, put, wait));
+          this._unread.set(key, () => void this._refetch(key, path, put, wait, read));
         }
       }
     };

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -74,6 +75,8 @@ class Api:
 
     def __init__(self, site: Site, found: Found) -> None:
         self.site, self.found = site, found
+        self.request_id = secrets.token_hex(8)
+        """Of all that one command asks for; `himalia logs --request` finds what came of it."""
         self.on_wait: Callable[[str], None] = lambda _why: None
         self.http = httpx.Client(trust_env=False, timeout=httpx.Timeout(120, connect=5))
 
@@ -168,4 +171,4 @@ class Api:
         return f"{self.found.address}/api/v1{path}"
 
     def _headers(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.found.token()}"}
+        return {"Authorization": f"Bearer {self.found.token()}", "X-Request-ID": self.request_id}

@@ -21,7 +21,7 @@ def cluster() -> None:
 @as_json
 def list_clusters(slug: str, json_: bool) -> None:
     """Clusters of a project."""
-    items = connect().get(at("projects", slug, "clusters"))["items"]
+    items = list(connect().items(at("projects", slug, "clusters")))
     if json_:
         print_json(items)
     elif not items:

@@ -22,7 +22,7 @@ def deployment() -> None:
 @as_json
 def list_deployments(slug: str, json_: bool) -> None:
     """Endpoints of a project."""
-    items = connect().get(at("projects", slug, "deployments"))["items"]
+    items = list(connect().items(at("projects", slug, "deployments")))
     if json_:
         print_json(items)
     elif not items:
@@ -98,7 +98,7 @@ def token(name: str, label: str, days: float, slug: str, json_: bool) -> None:
 @as_json
 def tokens(name: str, slug: str, json_: bool) -> None:
     """Valid tokens of an endpoint, without their texts."""
-    items = connect().get(at("projects", slug, "deployments", name, "tokens"))["items"]
+    items = list(connect().items(at("projects", slug, "deployments", name, "tokens")))
     if json_:
         print_json(items)
     else:

@@ -19,6 +19,7 @@ _COMMANDS = {
     "status": ("service", "status"),
     "logs": ("service", "logs"),
     "doctor": ("doctor", "doctor"),
+    "service": ("unit", "service"),
     "demo": ("demo", "demo"),
     "project": ("project", "project"),
     "cluster": ("cluster", "cluster"),

@@ -20,7 +20,7 @@ def model() -> None:
 @as_json
 def list_models(slug: str, json_: bool) -> None:
     """Registered models and their versions."""
-    items = connect().get(at("projects", slug, "models"))["items"]
+    items = list(connect().items(at("projects", slug, "models")))
     if json_:
         print_json(items)
     elif not items:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import deque
 from pathlib import Path
@@ -94,9 +95,16 @@ def status(json_: bool) -> None:
     "--lines", "-n", default=50, show_default=True, type=click.IntRange(0), help="How many of the last lines."
 )
 @click.option("--follow", "-f", is_flag=True, help="Go on as the log grows.")
-def logs(name: str, lines: int, follow: bool) -> None:
-    """Show a log: of the service, or of a process that `himalia status` names (mlflow, gateway, …)."""
+@click.option("--request", metavar="ID", help="Lines of all logs that belong to this request.")
+def logs(name: str, lines: int, follow: bool, request: str | None) -> None:
+    """Show a log: of the service, or of a process that `himalia status` names (mlflow, gateway, …).
+
+    Each answer of the service has an id (X-Request-ID) that is also in the logs of what the request has started.
+    """
     site = open_site()
+    if request is not None:
+        _show_request(site, request)
+        return
     path = site.log(name)
     if not name or "/" in name or len(name) > 200 or not path.exists():
         known = ", ".join(sorted(entry.stem for entry in path.parent.glob("*.log"))) or "none yet"
@@ -112,6 +120,21 @@ def logs(name: str, lines: int, follow: bool) -> None:
                 file.seek(0)
             else:
                 time.sleep(0.3)
+
+
+def _show_request(site: Site, request: str) -> None:
+    """Print the lines of a request from all logs, those of the log that was written to last at the end."""
+    word = re.compile(rf"(?<![\w-]){re.escape(request)}(?![\w-])")
+    found = False
+    files = (path for path in (site.home / "logs").glob("*.log*") if path.is_file())
+    for path in sorted(files, key=lambda path: path.stat().st_mtime):
+        with path.open(errors="replace") as file:
+            for line in file:
+                if word.search(line):
+                    found = True
+                    click.echo(f"{path.name.partition('.log')[0]}: {line.rstrip()}")
+    if not found:
+        raise Failure(f"No log has a line of request {request!r}.", "Older lines are gone: logs are rotated.", code=4)
 
 
 def _rotated(path: Path, position: int) -> bool:

@@ -21,6 +21,7 @@ from ..service.auth import Principal
 from ..service.children import ChildSpec
 from ..service.context import Context
 from ..service.environment import child_environment
+from ..service.logs import last_line
 from ..service.once import Once
 from ..service.problems import Conflict, Invalid, NotFound, Unavailable, nearest
 from ..service.site import private_folder, write_private
@@ -31,6 +32,8 @@ from .spec import SpecError, check_memory_limit
 from .state import ClusterState
 
 log = logging.getLogger(__name__)
+FINAL = (2, 4)
+"""Exit codes of a holder that would end so again: the specification, or its folders, cannot be used."""
 MAX_MEMORY = 1 << 50
 """Bytes."""
 PROFILES: dict[str, dict[str, Any]] = {"local": {"backend": "local"}}
@@ -111,7 +114,9 @@ class Clusters:
             rows = session.execute(select(Cluster, Project).join(Project, Cluster.project_id == Project.id)).all()
         for cluster, project in rows:
             thread = self._followers.get(cluster.id)
-            if self.context.children.get(_child(cluster)) is None or thread is None or not thread.is_alive():
+            child = self.context.children.get(_child(cluster))
+            hopeless = cluster.state == "failed" and child is not None and child.ended.is_set()
+            if not hopeless and (child is None or thread is None or not thread.is_alive()):
                 with self._changing(project):
                     self._resume(cluster, project)
 
@@ -263,6 +268,7 @@ class Clusters:
                 keep=True,
                 grace=20.0,
                 sockets=[str(self._socket(cluster))],
+                final=list(FINAL),
             )
         )
         self._follow(cluster, project)
@@ -305,6 +311,9 @@ class Clusters:
                         self._record(cluster, project, state)
                 if process.ended.is_set() and not process.spec.keep:
                     return
+                if process.exit is not None and process.exit.code in FINAL:
+                    self._failed(cluster, project)
+                    return
                 self._lost(cluster, project)
             except (DBAPIError, Unavailable):
                 # the store takes nothing now: the state is recorded with the next connection
@@ -334,6 +343,18 @@ class Clusters:
                 "error": state.error,
             }
             change.event("cluster.state", cluster.name, data, project)
+
+    def _failed(self, cluster: Cluster, project: Project) -> None:
+        """The holder has said that it cannot hold this cluster, however often it is started."""
+        why = last_line(self.context.site.log(_child(cluster))) or "its holder cannot use it; see himalia logs"
+        with self._lock:
+            self._states.pop(cluster.id, None)
+        with self.context.change() as change:
+            row = change.session.get(Cluster, cluster.id)
+            if row is not None and row.state != "closing":
+                row.state, row.error = "failed", why
+                data = {"state": "failed", "workers": 0, "error": why}
+                change.event("cluster.state", cluster.name, data, project)
 
     def _lost(self, cluster: Cluster, project: Project) -> None:
         with self._lock:

@@ -8,7 +8,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ..service.inputs import Form, Name
 
-
 MemorySize = Annotated[
     str, Field(max_length=32), Form(r"[0-9]+(\.[0-9]+)? ?([kMGT]i?)?B", 'a size such as "2GiB" or "500 MB"')
 ]
@@ -17,7 +16,9 @@ MemorySize = Annotated[
 class ClusterCreate(BaseModel):
     """Start a cluster. `memory_limit`: per worker, as Dask writes it ("2GiB"); absent: a fair share of the machine."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"examples": [{"name": "local", "workers": 2}]})
+    model_config = ConfigDict(
+        extra="forbid", strict=True, json_schema_extra={"examples": [{"name": "local", "workers": 2}]}
+    )
     name: Name
     profile: Annotated[str, Field(max_length=63, description="A kind of cluster that the site offers.")] = "local"
     workers: Annotated[int | None, Field(ge=1, le=256, description="Absent: one a core.")] = None
@@ -49,9 +50,10 @@ class ClusterView(BaseModel):
 
 
 class ClusterList(BaseModel):
-    """Clusters of a project."""
+    """Clusters of a project. `next`: pass it as `cursor` for the rest; null at the end."""
 
     items: list[ClusterView]
+    next: str | None
 
 
 class ClusterConnection(BaseModel):

@@ -11,6 +11,7 @@ from fastapi.responses import RedirectResponse
 from ..service.auth import Caller, authorize
 from ..service.inputs import Known, Slug
 from ..service.once import OnceKey, make_once
+from ..service.paging import Limit, NameCursor, page_of
 from ..service.problems import Problem
 from ..service.replies import errors
 from . import dashboard
@@ -29,9 +30,13 @@ Manager = Annotated[Clusters, Depends(_manager)]
 
 
 @router.get("")
-def list_clusters(slug: Slug, caller: Caller, manager: Manager) -> ClusterList:
-    """Clusters of the project."""
-    return ClusterList(items=manager.of(authorize(manager.context, caller, slug, "cluster.read")))
+def list_clusters(
+    slug: Slug, caller: Caller, manager: Manager, cursor: NameCursor = None, limit: Limit = 200
+) -> ClusterList:
+    """Clusters of the project, by name."""
+    clusters = manager.of(authorize(manager.context, caller, slug, "cluster.read"))
+    items, following = page_of(clusters, lambda cluster: cluster.name, cursor, limit)
+    return ClusterList(items=items, next=following)
 
 
 @router.post("", status_code=201)

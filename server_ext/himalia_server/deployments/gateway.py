@@ -9,12 +9,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 from ..service.children import ChildSpec
 from ..service.context import Context
 from ..service.environment import child_environment
+from ..service.logs import last_line
 from ..service.ports import free_port
 from ..service.site import private_folder, write_private
 
@@ -155,13 +155,4 @@ class GatewayProcess:
         child = self.context.children.get(CHILD)
         if child is None or child.exit is None:
             return None
-        return _last_line(self.context.site.log(CHILD)) or child.exit.sentence
-
-
-def _last_line(path: Path) -> str | None:
-    if not path.exists():
-        return None
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - 4096))
-        lines = [line for line in file.read().decode(errors="replace").splitlines() if line.strip()]
-    return lines[-1] if lines else None
+        return last_line(self.context.site.log(CHILD)) or child.exit.sentence

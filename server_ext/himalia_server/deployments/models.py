@@ -8,7 +8,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ..service.inputs import VISIBLE, Form, Name, Version, visible
 
-
 MODEL = Form(f"models:/{VISIBLE}{{1,250}}", "models:/NAME@ALIAS or models:/NAME/VERSION")
 
 
@@ -16,7 +15,8 @@ class DeploymentCreate(BaseModel):
     """Deploy a registered model version behind a stable endpoint, or give an endpoint of ours a new version."""
 
     model_config = ConfigDict(
-        extra="forbid", strict=True,
+        extra="forbid",
+        strict=True,
         json_schema_extra={"examples": [{"name": "flight-delay", "model": "models:/flight-delay@champion"}]},
     )
     name: Name
@@ -62,9 +62,10 @@ class DeploymentView(BaseModel):
 
 
 class DeploymentList(BaseModel):
-    """Endpoints of a project."""
+    """Endpoints of a project. `next`: pass it as `cursor` for the rest; null at the end."""
 
     items: list[DeploymentView]
+    next: str | None
 
 
 class EndpointExample(BaseModel):
@@ -87,7 +88,9 @@ class Prediction(BaseModel):
 class KeyCreate(BaseModel):
     """A new predict-only token."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"examples": [{"label": "web shop", "days": 90}]})
+    model_config = ConfigDict(
+        extra="forbid", strict=True, json_schema_extra={"examples": [{"label": "web shop", "days": 90}]}
+    )
     label: Annotated[str, visible(100)]
     days: Annotated[float | None, Field(gt=0, le=3650, description="Valid so long; absent: until revoked.")] = 90
 
@@ -103,9 +106,10 @@ class KeyView(BaseModel):
 
 
 class KeyList(BaseModel):
-    """Valid tokens of a deployment."""
+    """Valid tokens of a deployment. `next`: pass it as `cursor` for the rest; null at the end."""
 
     items: list[KeyView]
+    next: str | None
 
 
 class KeyCreated(KeyView):

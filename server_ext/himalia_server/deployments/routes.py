@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from ..service.auth import Caller, authorize, role_in
 from ..service.inputs import Known, Slug
 from ..service.once import OnceKey, make_once
+from ..service.paging import Cursor, Limit, NameCursor, page_of
 from ..service.problems import Conflict
 from ..service.replies import errors
 from ..team import may
@@ -36,9 +37,13 @@ Manager = Annotated[Deployments, Depends(_manager)]
 
 
 @router.get("")
-def list_deployments(slug: Slug, caller: Caller, manager: Manager) -> DeploymentList:
-    """Endpoints of the project."""
-    return DeploymentList(items=manager.of(authorize(manager.context, caller, slug, "deployment.read")))
+def list_deployments(
+    slug: Slug, caller: Caller, manager: Manager, cursor: NameCursor = None, limit: Limit = 200
+) -> DeploymentList:
+    """Endpoints of the project, by name."""
+    endpoints = manager.of(authorize(manager.context, caller, slug, "deployment.read"))
+    items, following = page_of(endpoints, lambda endpoint: endpoint.name, cursor, limit)
+    return DeploymentList(items=items, next=following)
 
 
 @router.post("", status_code=201)
@@ -98,14 +103,19 @@ def delete_deployment(slug: Slug, name: Known, caller: Caller, manager: Manager)
 
 
 @router.get("/{name}/tokens")
-def list_tokens(slug: Slug, name: Known, caller: Caller, manager: Manager) -> KeyList:
-    """Valid tokens of the endpoint, without their texts."""
+def list_tokens(
+    slug: Slug, name: Known, caller: Caller, manager: Manager, cursor: Cursor = None, limit: Limit = 200
+) -> KeyList:
+    """Valid tokens of the endpoint, without their texts, oldest first."""
     project = authorize(manager.context, caller, slug, "deployment.token", name)
-    return KeyList(items=manager.keys(project, name))
+    items, following = page_of(manager.keys(project, name), lambda key: key.id, cursor, limit)
+    return KeyList(items=items, next=following)
 
 
 @router.post("/{name}/tokens", status_code=201)
-def create_token(slug: Slug, name: Known, body: KeyCreate, caller: Caller, manager: Manager, once: OnceKey) -> KeyCreated:
+def create_token(
+    slug: Slug, name: Known, body: KeyCreate, caller: Caller, manager: Manager, once: OnceKey
+) -> KeyCreated:
     """A predict-only token for this endpoint; its text is shown this once, and not again for a repeated request."""
     project = authorize(manager.context, caller, slug, "deployment.token", name)
 

@@ -106,6 +106,9 @@ class Forward(Guarded):
             self._body = _Body()
             if isinstance(self.request.connection, HTTP1Connection):
                 self.request.connection.set_max_body_size(UNLIMITED)
+        if self.request.method not in _READING:
+            where = target.partition("?")[0]
+            self.log.info("Himalia: %s %s is request %s", self.request.method, where, self.request_id)
         self._asking = asyncio.create_task(self._ask(target, user))
         if self._body is not None:
             self._asking.add_done_callback(self._body.drop)
@@ -153,7 +156,8 @@ class Forward(Guarded):
                 unsent = isinstance(error, aiohttp.ClientConnectorError) or self.request.method in _READING
                 if attempt == 1 and unsent and not (self._body and self._body.begun):
                     continue
-                self.log.info("Himalia: the service did not answer: %s", type(error).__name__)
+                why = type(error).__name__
+                self.log.info("Himalia: the service did not answer request %s: %s", self.request_id, why)
                 raise _silent(unsent) from error
             except ValueError as error:
                 raise Invalid(f"The request cannot be passed on: {error}.") from error
@@ -192,6 +196,7 @@ class Forward(Guarded):
             URL(upstream.address + target, encoded=True),
             headers=wire.request_headers(request.headers)
             | {
+                "X-Request-ID": self.request_id,
                 "X-Forwarded-For": request.remote_ip or "unknown",
                 "X-Forwarded-Proto": request.protocol,
                 "X-Forwarded-Prefix": self.base_url + wire.PREFIX,
@@ -242,7 +247,8 @@ class Forward(Guarded):
             return  # the browser has gone
         except aiohttp.ClientError:
             # An end that looks complete would be a lie; the browser notices a broken connection.
-            self.log.warning("Himalia: the service's answer to %s broke off", self.request.path)
+            where = self.request.path
+            self.log.warning("Himalia: the service's answer to %s broke off (request %s)", where, self.request_id)
             with suppress(StreamClosedError):
                 self.detach().close()
             return

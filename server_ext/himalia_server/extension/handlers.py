@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from functools import cached_property
 from http.client import responses
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -13,6 +14,7 @@ from jupyter_server.base.websocket import WebSocketMixin
 from tornado import web
 from tornado.websocket import WebSocketHandler
 
+from himalia_server.service.logs import decent_id
 from himalia_server.service.problems import Problem, Unavailable
 
 if TYPE_CHECKING:
@@ -31,6 +33,11 @@ class Guarded(JupyterHandler):
 
     actions: ClassVar[dict[str, str]] = {}
     """The action (read, write or execute) that each verb of the route is; other verbs get 405."""
+
+    @cached_property
+    def request_id(self) -> str:
+        """The request's id, by the browser or else by us: in this server's log lines, the service's, and children's."""
+        return decent_id(self.request.headers.get("X-Request-ID"))
 
     @property
     def link(self) -> Link:
@@ -53,6 +60,7 @@ class Guarded(JupyterHandler):
     def fail(self, problem: Problem) -> None:
         """Finish with problem+json."""
         self.set_status(problem.status)
+        self.set_header("X-Request-ID", self.request_id)
         if problem.status == 503:
             self.set_header("Retry-After", "2")
         self.set_header("Content-Type", PROBLEM_JSON)
@@ -62,7 +70,7 @@ class Guarded(JupyterHandler):
         """*error* as a problem; what nobody foresaw is logged."""
         if isinstance(error, Problem):
             return error
-        self.log.warning("Himalia: %s", error, exc_info=True)
+        self.log.warning("Himalia: %s (request %s)", error, self.request_id, exc_info=True)
         return Unavailable(str(error), hint="The Jupyter server's log has the details.")
 
 
@@ -83,6 +91,7 @@ class HimaliaHandler(Guarded, APIHandler):
     def fail(self, problem: Problem) -> None:
         """Finish with problem+json."""
         self.set_status(problem.status)
+        self.set_header("X-Request-ID", self.request_id)
         if problem.status == 503:
             self.set_header("Retry-After", "2")
         self.finish(json.dumps(problem.to_dict()), set_content_type=PROBLEM_JSON)

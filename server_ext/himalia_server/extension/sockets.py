@@ -71,6 +71,7 @@ class Bridge(SocketHandler):
 
         headers = upstream.headers(acting_for(self.identity_provider, self.current_user))
         headers |= {
+            "X-Request-ID": self.request_id,
             "X-Forwarded-For": self.request.remote_ip or "unknown",
             "X-Forwarded-Proto": self.request.protocol,
             "X-Forwarded-Prefix": self.base_url + wire.PREFIX,
@@ -88,7 +89,7 @@ class Bridge(SocketHandler):
             except (WebSocketClosedError, StreamClosedError):
                 return  # the browser has gone
             except Exception:
-                self.log.exception("Himalia: a WebSocket broke")
+                self.log.exception("Himalia: a WebSocket broke (request %s)", self.request_id)
                 self.close(FAULT)
             finally:
                 await self._hang_up()

@@ -23,6 +23,7 @@ _REQUEST_HEADERS = (
     "If-None-Match",
     "If-Range",
     "If-Unmodified-Since",
+    "Idempotency-Key",
     "Last-Event-ID",
     "Range",
     "User-Agent",

@@ -7,16 +7,18 @@ requests are answered: it is told only when the worker has taken it over.
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import json
 import os
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 MAX_LINE = 64 * 1024
 MAX_CLIENTS = 64
+PAUSE_SECONDS = 1.0
 
 
 class Client:
@@ -83,6 +85,7 @@ class ControlServer:
         self._state = state
         self._reload = reload
         self._clients: dict[int, Client] = {}
+        self._accepts_at = 0.0
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         new = path.with_suffix(".new")
         new.unlink(missing_ok=True)
@@ -99,15 +102,27 @@ class ControlServer:
         """File descriptors to wait for, and whether also until they take more bytes."""
         return [(fd, client.wants_to_send) for fd, client in self._clients.items()]
 
+    @property
+    def accepts(self) -> bool:
+        """Whether to wait for clients: not for a moment after this process had as many files open as it may."""
+        return time.monotonic() >= self._accepts_at
+
     def accept(self) -> None:
         """Take a new client and tell it the state."""
-        with contextlib.suppress(BlockingIOError, ConnectionError):
+        try:
             connection, _ = self.listener.accept()
-            if len(self._clients) >= MAX_CLIENTS:
-                connection.close()
-                return
-            client = self._clients[connection.fileno()] = Client(connection)
-            client.push(self._line())
+        except (BlockingIOError, ConnectionError):
+            return
+        except OSError as error:
+            if error.errno not in (errno.EMFILE, errno.ENFILE):
+                raise
+            self._accepts_at = time.monotonic() + PAUSE_SECONDS  # it waits in the backlog
+            return
+        if len(self._clients) >= MAX_CLIENTS:
+            connection.close()
+            return
+        client = self._clients[connection.fileno()] = Client(connection)
+        client.push(self._line())
 
     def serve(self, fd: int) -> None:
         """Read from and write to the client with this file descriptor."""

@@ -115,6 +115,7 @@ class Parent:
     def _settle(self, now: float) -> None:
         """Notice ended processes, start what is due, tell the worker and the clients what has changed."""
         self._fleet.reap(now)
+        self._worker.watch(now)
         if self._worker.reap(now):
             self._fleet.worker_gone()
             self._changed = True
@@ -132,7 +133,8 @@ class Parent:
         """Wait for the next event or time, and handle what has come."""
         poll = select.poll()
         poll.register(self._wake, select.POLLIN)
-        poll.register(self._control.listener, select.POLLIN)
+        if self._control.accepts:
+            poll.register(self._control.listener, select.POLLIN)
         for fd, sends in self._control.sources():
             poll.register(fd, select.POLLIN | (select.POLLOUT if sends else 0))
         reports = self._fleet.status_fds()
@@ -157,6 +159,10 @@ class Parent:
         times = [self._fleet.next_time(now)]
         if self._worker.wanted and not self._worker.running:
             times.append(max(0.0, self._worker.next_start - now))
+        if self._worker.running:
+            times.append(max(0.0, self._worker.next_ping - now))
+        if not self._control.accepts:
+            times.append(1.0)
         if self._stopping_since is not None:
             times.append(0.2)
         known = [item for item in times if item is not None]
@@ -165,6 +171,8 @@ class Parent:
     def _hear_worker(self) -> None:
         self._worker.flush()
         for message in self._worker.receive():
+            if "pong" in message:
+                continue
             if "stuck" in message:
                 self._fleet.kill(message["stuck"])
             else:

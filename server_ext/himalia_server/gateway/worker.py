@@ -1,7 +1,8 @@
 """The worker: HTTP on the inherited listener, queues, links to replicas. Holds no state that matters.
 
 Started by the parent with the listener and one end of a socket pair as inherited file descriptors. Over
-the pair come tables and ``{"drain": seconds}``, back go reports, as JSON lines; its end is the worker's.
+the pair come tables, ``{"ping": true}`` and ``{"drain": seconds}``, back go reports, as JSON lines; its end
+is the worker's.
 """
 
 from __future__ import annotations
@@ -49,6 +50,9 @@ class Worker:
         sweeping = asyncio.create_task(self._sweep())
         while line := await reader.readline():
             message: dict[str, Any] = json.loads(line)
+            if "ping" in message:
+                self._report({"pong": True})
+                continue
             if "drain" in message:
                 await self._drain(message["drain"])
                 break

@@ -14,6 +14,9 @@ from himalia_server.gateway.logs import Log
 
 FIRST_DELAY, LONGEST_DELAY = 0.2, 5.0
 STABLE_SECONDS = 5.0
+PING_SECONDS = 5.0
+SILENT_PINGS = 12
+"""A worker that does not answer so many in a row hangs, and all its clients with it."""
 
 
 class WorkerProcess:
@@ -28,7 +31,9 @@ class WorkerProcess:
         self._sending = b""
         self._started = 0.0
         self._deaths = 0
+        self._silent_pings = 0
         self.next_start = 0.0
+        self.next_ping = 0.0
         self.wanted = True
 
     @property
@@ -81,12 +86,25 @@ class WorkerProcess:
             )
         self._link, self._received, self._sending = ours, b"", b""
         self._started = now
+        self._silent_pings, self.next_ping = 0, now + PING_SECONDS
         self._log.info("worker starts", worker_pid=self._process.pid)
 
     def send(self, message: dict[str, Any]) -> None:
         """Send a message, as far as the worker reads; the rest follows with `flush`."""
         self._sending += json.dumps(message).encode() + b"\n"
         self.flush()
+
+    def watch(self, now: float) -> None:
+        """Ask the worker whether it is there, and kill it when it has not answered for long."""
+        if self._process is None or now < self.next_ping:
+            return
+        self.next_ping = now + PING_SECONDS
+        self._silent_pings += 1
+        if self._silent_pings > SILENT_PINGS:
+            self._log.error("the worker hangs and is killed")
+            self.kill()
+        elif not self._sending:
+            self.send({"ping": True})
 
     def flush(self) -> None:
         """Send what is waiting."""
@@ -112,6 +130,7 @@ class WorkerProcess:
             self._link.close()
             self._link = None
             return []
+        self._silent_pings = 0
         *lines, self._received = (self._received + data).split(b"\n")
         return [json.loads(line) for line in lines]
 

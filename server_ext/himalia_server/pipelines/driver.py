@@ -19,6 +19,7 @@ from ..service import tokens
 from ..service.children import ChildSpec, Exit
 from ..service.context import Context
 from ..service.environment import child_environment
+from ..service.logs import REQUEST_VARIABLE, request_id
 from ..service.problems import Problem, StorageFull
 from ..service.replies import as_problem
 from ..service.site import private_folder, write_private
@@ -83,6 +84,7 @@ class Driver:
         with self.context.change() as change:
             run = change.session.get_one(Run, self.run_id)
             project = change.session.get_one(Project, run.project_id)
+            request_id.set(run.request_id)  # of this thread, which is the run's own
             if run.status == "pending":
                 run.status, run.started_at = "running", later(run.created_at)
                 change.event("run.started", self.run_id, {"status": "running"}, project)
@@ -188,6 +190,9 @@ class Driver:
         env |= {"HIMALIA_RUN": self.run_id, "HIMALIA_STAGE": name, "MLFLOW_RUN_ID": run_id}
         if stage.cluster:
             env["HIMALIA_CLUSTER"] = stage.cluster
+        asked = request_id.get()
+        if asked is not None:
+            env[REQUEST_VARIABLE] = asked
         grant = place / "grant.json"
         write_private(grant, json.dumps({"env": env, "cwd": str(work)}))
         base = f"{self.context.base_url}/api/v1/projects/{project.slug}/runs/{self.run_id}/stages/{name}"

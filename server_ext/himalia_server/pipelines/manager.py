@@ -17,6 +17,7 @@ from ..content import ContentStore
 from ..projects import Manifest, Projects, code_files, order, read_manifest
 from ..service.auth import Principal
 from ..service.context import Context
+from ..service.logs import request_id
 from ..service.once import Once
 from ..service.problems import Conflict, Forbidden, Invalid, NotFound, nearest
 from ..store import Project, Run, StageRun
@@ -59,6 +60,7 @@ class Pipelines:
                 snapshot=snapshot,
                 manifest=manifest.model_dump(),
                 created_by=principal.user,
+                request_id=request_id.get(),
             )
             change.session.add(run)
             change.session.flush()

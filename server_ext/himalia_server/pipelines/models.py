@@ -16,7 +16,9 @@ TERMINAL = {"succeeded", "failed", "timed_out", "kernel_died", "cancelled", "ups
 class RunCreate(BaseModel):
     """Run the whole pipeline on a snapshot of the project as it is now."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"examples": [{"params": {"train": {"seed": 11}}}]})
+    model_config = ConfigDict(
+        extra="forbid", strict=True, json_schema_extra={"examples": [{"params": {"train": {"seed": 11}}}]}
+    )
     params: Annotated[
         dict[str, Parameters], Field(description="Per stage: parameters that differ from the manifest's.")
     ] = {}

@@ -8,8 +8,9 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import FileResponse
 
 from ..service.auth import Caller, authorize
-from ..service.inputs import Cursor, Known, Slug
+from ..service.inputs import Known, Slug
 from ..service.once import OnceKey, make_once
+from ..service.paging import Cursor
 from ..service.replies import errors
 from .manager import Pipelines
 from .models import RunCreate, RunList, RunView, StageProgress

@@ -67,7 +67,9 @@ def _jsonable(params: dict[str, Any]) -> dict[str, Any]:
 def _deeper(value: Any, depth: int) -> bool:
     if not isinstance(value, dict | list):
         return False
-    return depth == 0 or any(_deeper(part, depth - 1) for part in (value.values() if isinstance(value, dict) else value))
+    return depth == 0 or any(
+        _deeper(part, depth - 1) for part in (value.values() if isinstance(value, dict) else value)
+    )
 
 
 def _stage_name(name: str) -> str:

@@ -13,7 +13,9 @@ class ProjectCreate(BaseModel):
     """A new project: from a template, or from a folder that exists."""
 
     model_config = ConfigDict(
-        extra="forbid", strict=True, json_schema_extra={"examples": [{"name": "nyc-flights", "template": "nyc-flights"}]}
+        extra="forbid",
+        strict=True,
+        json_schema_extra={"examples": [{"name": "nyc-flights", "template": "nyc-flights"}]},
     )
     name: Annotated[str, Field(max_length=200, description="2 to 63 small letters, digits and -; free at this site.")]
     template: Annotated[str | None, Field(max_length=200, description="Absent with an existing folder.")] = None
@@ -89,7 +91,9 @@ class ProjectList(BaseModel):
 class GuideOpen(BaseModel):
     """Have a copy of a guide."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"examples": [{"below": "/home/ada/work"}]})
+    model_config = ConfigDict(
+        extra="forbid", strict=True, json_schema_extra={"examples": [{"below": "/home/ada/work"}]}
+    )
     below: Annotated[
         str | None,
         Field(
@@ -113,7 +117,9 @@ class GuideCopy(BaseModel):
 class KernelCreate(BaseModel):
     """A kernel that is about to start. `pid`: the process that starts it (the kernel's token lives as long)."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"examples": [{"kernel_id": "b6f0-41c7", "pid": 4711}]})
+    model_config = ConfigDict(
+        extra="forbid", strict=True, json_schema_extra={"examples": [{"kernel_id": "b6f0-41c7", "pid": 4711}]}
+    )
     kernel_id: Annotated[str, Form("[A-Za-z0-9_-]{1,64}", "1 to 64 letters, digits, - and _")]
     pid: Annotated[int, Field(gt=0, lt=2**31)]
 

@@ -7,8 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from ..service.auth import Caller, Principal, authorize
-from ..service.inputs import Cursor, Known, Slug
+from ..service.inputs import Known, Slug
 from ..service.once import OnceKey, make_once
+from ..service.paging import Cursor
 from ..service.replies import errors
 from .guides import open_guide
 from .manager import Projects

@@ -26,12 +26,13 @@ from . import logs, tokens
 from .app import announce_stop, create_app, stop
 from .auth import METRICS
 from .children import Children
+from .connections import room
 from .context import Change, Context, open_store
 from .guard import LOCK, Guard, sweep_drafts
 from .identity import ProcessIdentity
 from .journal import Events
 from .lifecycle import LOCK_SECONDS
-from .ports import listen
+from .ports import listen, room
 from .site import Site, SiteError, write_private
 
 METRICS_USER = "himalia:metrics"
@@ -112,7 +113,15 @@ def _main() -> int:
         shut_down()
 
     app = create_app(context, shut_down)
-    config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5, ws="websockets-sansio")
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=5,
+        http=BoundedHttp,
+        ws="websockets-sansio",
+        limit_concurrency=room(),
+    )
     server = _Server(config, context)
     identity = ProcessIdentity.current().to_dict()
     state = {**identity, "address": context.base_url, "version": __version__, "site": site.id}

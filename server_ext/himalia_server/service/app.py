@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import secrets
 import shutil
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -28,7 +27,7 @@ from .context import Context
 from .gatekeeper import Denials, Gatekeeper
 from .housekeeping import prune
 from .layer import publish_layer
-from .logs import request_id
+from .logs import decent_id, request_id
 from .metrics import CountRequests, RequestCounts, SiteMetrics
 from .replies import BODY_BYTES, PROBLEM_SCHEMA, add_error_handlers, as_problem, errors, reply, too_large, unexpected
 from .site import write_private
@@ -225,11 +224,10 @@ class _RequestId:
         self.app, self.home = app, home
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
-        sent = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
-        chosen = sent if 0 < len(sent) <= 64 and sent.replace("-", "").isalnum() else secrets.token_hex(8)
+        chosen = decent_id(dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1"))
         token = request_id.set(chosen)
         started = False
 
@@ -243,7 +241,7 @@ class _RequestId:
         try:
             await self.app(scope, receive, tagged)
         except Exception as error:
-            if started:
+            if started or scope["type"] == "websocket":
                 raise
             problem = as_problem(error, self.home)
             answer = reply(scope["path"], problem) if problem else unexpected(scope["path"], error)

@@ -25,6 +25,7 @@ from pathlib import Path
 
 from ..locking import try_lock
 from .identity import ProcessIdentity
+from .logs import REQUEST_VARIABLE, request_id
 from .site import Site, private_folder, write_private
 from .supervisor_main import NOT_WRITTEN
 
@@ -41,6 +42,7 @@ STEADY = 60.0
 class ChildSpec:
     """What to run. `keep`: start it again whenever it ends unasked. `grace`: seconds from SIGTERM to SIGKILL.
 
+    `final`: exit codes that another attempt would not change; a child that ends with one is not started again.
     `sockets`: where it listens once it has started; a child that cannot be reached any more is started again.
     """
 
@@ -53,6 +55,7 @@ class ChildSpec:
     nice: int = 0
     umask: int = 0o077
     sockets: list[str] = field(default_factory=list)
+    final: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -306,9 +309,10 @@ class Children:
         for place in [*(Path(socket).parent for socket in spec.sockets), Path(spec.env.get("TMPDIR", "/"))]:
             if place.is_relative_to(self.site.runtime):
                 private_folder(place)
+        asked = request_id.get()
         document = {
             "argv": spec.argv,
-            "env": spec.env,
+            "env": spec.env | ({REQUEST_VARIABLE: asked} if asked else {}),
             "cwd": spec.cwd,
             "log": str(self.site.log(spec.name)),
             "log_bytes": self.log_bytes,
@@ -335,6 +339,7 @@ class Children:
         write_private(folder / "supervisor.json", json.dumps(identity.to_dict()))
         child = Child(folder, spec, identity)
         child.popen = popen
+        log.info("child started", extra={"child": spec.name, "pid": popen.pid})
         return child
 
     def _unkeep(self, child: Child) -> None:
@@ -357,7 +362,7 @@ class Children:
             return
         name = child.spec.name
         log.info("child ended", extra={"child": name, "how": child.exit.sentence})
-        if not child.spec.keep or child.exit.asked:
+        if not child.spec.keep or child.exit.asked or child.exit.code in child.spec.final:
             self._tell(name, "ended", child.exit)
             return
         steady = time.monotonic() - child.began > STEADY

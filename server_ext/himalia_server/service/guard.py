@@ -8,7 +8,6 @@ that nobody will ever see.
 from __future__ import annotations
 
 import logging
-import os
 import re
 import shutil
 import threading

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import Path, Query
+from fastapi import Path
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
@@ -57,10 +57,6 @@ def printable(text: str) -> str:
 Slug = Annotated[str, Path(description="The project's name."), visible(63)]
 """In an address, as all below: what does not exist is 404, so that only what can be no name at all is 422."""
 Known = Annotated[str, visible(63)]
-_Place = Annotated[
-    str, Form("[0-9a-f]{8,32}", "the `next` of the page before, unchanged; leave it out for the first page")
-]
-Cursor = Annotated[_Place | None, Query(description="`next` of the page before; absent: the first page.")]
 Name = Annotated[
     str, Form("[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", "1 to 63 small letters, digits and -, without - at its ends")
 ]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import or_, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from ..store import AuditRow, Database, EventRow, Project, now
@@ -96,10 +96,15 @@ class Events:
             return [_event(row) for row in session.scalars(query)]
 
     def prune(self, older_than: float) -> int:
-        """Delete events from before *older_than* (UTC seconds); the newest stays, so that numbers never restart."""
+        """Delete events from before *older_than* (UTC seconds); the newest stays, so that numbers never restart.
+
+        What is kept is without a gap, also when the clock was put back in between: a reader sees by the oldest
+        number whether it has missed something.
+        """
         with self.database.write() as session:
             last = session.scalar(select(EventRow.seq).order_by(EventRow.seq.desc()).limit(1)) or 0
-            rows = session.query(EventRow).where(EventRow.at < older_than, EventRow.seq < last)
+            old = select(func.max(EventRow.seq)).where(EventRow.at < older_than, EventRow.seq < last)
+            rows = session.query(EventRow).where(EventRow.seq <= (session.scalar(old) or 0))
             return rows.delete(synchronize_session=False)
 
 

@@ -6,14 +6,25 @@ import json
 import logging
 import logging.handlers
 import os
+import re
+import secrets
 import traceback
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+"""The request that is worked on, or that had this thread started: from the browser to the children one id."""
+REQUEST_VARIABLE = "HIMALIA_REQUEST"
+"""Tells it to children of the service, and so to their requests to the service (`himalia._http`)."""
+DECENT = re.compile(r"[A-Za-z0-9-]{1,64}")
 INNER_FRAMES = 8
 _PLAIN = set(vars(logging.makeLogRecord({})))
+
+
+def decent_id(sent: str | None) -> str:
+    """The id of a request: what its sender chose, when that can do no harm in logs and headers, else a new one."""
+    return sent if sent and DECENT.fullmatch(sent) else secrets.token_hex(8)
 
 
 class JsonFormatter(logging.Formatter):
@@ -53,3 +64,13 @@ def configure(path: Path, megabytes: int) -> None:
     root.setLevel(logging.INFO)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
+def last_line(path: Path) -> str | None:
+    """The last line of a log that says something; None when there is none."""
+    if not path.exists():
+        return None
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 4096))
+        lines = [line for line in file.read().decode(errors="replace").splitlines() if line.strip()]
+    return lines[-1] if lines else None

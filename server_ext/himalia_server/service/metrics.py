@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import logging
 import threading
 import time
 from collections import Counter
@@ -19,6 +20,7 @@ from .auth import Caller, authorize_metrics
 from .context import Context
 from .replies import errors
 
+log = logging.getLogger(__name__)
 router = APIRouter(tags=["service"])
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper bounds of the latency histogram, in seconds."""
@@ -66,7 +68,10 @@ class RequestCounts:
 
 
 class CountRequests:
-    """ASGI middleware that counts; streams (events, dashboards) count when they end."""
+    """ASGI middleware that counts; streams (events, dashboards) count when they end.
+
+    What changes something through the API, and what fails, gets a line in the log, which has the request's id.
+    """
 
     def __init__(self, app: ASGIApp, counts: RequestCounts) -> None:
         self.app, self.counts = app, counts
@@ -89,10 +94,15 @@ class CountRequests:
         finally:
             route = getattr(scope.get("route"), "path", "none")
             method = scope["method"] if scope["method"] in METHODS else "other"
-            self.counts.add(method, route, status, time.perf_counter() - began)
+            seconds = time.perf_counter() - began
+            self.counts.add(method, route, status, seconds)
+            if status >= 500 or (method not in READING and scope["path"].startswith("/api/")):
+                facts = {"method": method, "path": scope["path"][:200], "status": status}
+                log.info("answered", extra=facts | {"seconds": round(seconds, 4)})
 
 
-METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+READING = {"GET", "HEAD", "OPTIONS"}
+METHODS = READING | {"POST", "PUT", "PATCH", "DELETE"}
 
 
 _COUNTED = (

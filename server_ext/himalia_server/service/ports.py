@@ -1,8 +1,13 @@
-"""TCP ports on the loopback address."""
+"""TCP ports on the loopback address, and how many connections fit."""
 
 from __future__ import annotations
 
+import resource
 import socket
+
+FILES = 65536
+RESERVE = 128
+"""Open files that are no connections: databases, logs, children."""
 
 
 def free_port() -> int:
@@ -27,3 +32,12 @@ def listen(port: int) -> socket.socket:
         listener.close()
         raise
     return listener
+
+
+def room() -> int:
+    """How many connections fit, after this process was allowed as many open files as the system lets it have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if hard == resource.RLIM_INFINITY else min(hard, FILES)
+    if wanted > soft:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return max(16, max(soft, wanted) - RESERVE)

@@ -111,9 +111,7 @@ async def server_sent_events(
 
 
 @router.websocket("/socket")
-async def socket(
-    websocket: WebSocket, after: Annotated[int | None, Query(ge=0, le=BIGGEST)] = None
-) -> None:
+async def socket(websocket: WebSocket, after: Annotated[int | None, Query(ge=0, le=BIGGEST)] = None) -> None:
     """The same over a WebSocket: one JSON object a message; `{"reset": true}` and `{"heartbeat": true}` besides."""
     context: Context = websocket.app.state.context
     token = bearer(websocket)

@@ -10,11 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from .copying import MIGRATIONS, copy_rows, copy_to_file, open_file, revision_of, upgrade
 from .engines import StoreRefused, dialect_for
 
+WRITE_SECONDS = 30.0
 HEAD = "0002"
 """The newest revision in `migrations/versions`; a test holds it there."""
 
@@ -58,11 +60,22 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """A session for writing; committed at the end of the block, rolled back when it raises."""
-        with self._write_lock, Session(self.engine, expire_on_commit=False) as session:
-            self.dialect.serialise(session)
-            yield session
-            session.commit()
+        """A session for writing; committed at the end of the block, rolled back when it raises.
+
+        Raises:
+            OperationalError: other writers did not come to an end for half a minute.
+        """
+        # bounded here too: each writer in the queue would else wait for all before it to give up, one by one
+        if not self._write_lock.acquire(timeout=WRITE_SECONDS):
+            waited = TimeoutError("database is locked: other writers of this process do not come to an end")
+            raise OperationalError("waiting to write", None, waited)
+        try:
+            with Session(self.engine, expire_on_commit=False) as session:
+                self.dialect.serialise(session)
+                yield session
+                session.commit()
+        finally:
+            self._write_lock.release()
 
     def own(self) -> bool:
         """Whether this process is the database's one service; made so when there is none."""

@@ -23,7 +23,7 @@ _id_time = 0
 
 def new_id() -> str:
     """A short unique id whose text order is the order of creation, also when the clock is put back."""
-    global _id_time  # noqa: PLW0603 - one order for the whole process
+    global _id_time
     with _id_lock:
         _id_time = max(_id_time + 1, int(time.time() * 1000))
         return f"{_id_time:011x}{secrets.token_hex(4)}"
@@ -31,7 +31,7 @@ def new_id() -> str:
 
 def continue_ids(newest: str) -> None:
     """Have the next ids sort behind *newest*, which an earlier process has made."""
-    global _id_time  # noqa: PLW0603
+    global _id_time
     with _id_lock:
         _id_time = max(_id_time, int(newest[:11], 16))
 
@@ -188,6 +188,8 @@ class Run(Base):
     reason: Mapped[str | None] = mapped_column(Text)
     cancel_requested_by: Mapped[str | None] = mapped_column(String(128))
     created_by: Mapped[str] = mapped_column(String(128))
+    request_id: Mapped[str | None] = mapped_column(String(64))
+    """The request that started it, by which its lines are found in all logs."""
     created_at: Mapped[float] = mapped_column(Float, default=now)
     started_at: Mapped[float | None] = mapped_column(Float)
     ended_at: Mapped[float | None] = mapped_column(Float)

@@ -7,6 +7,7 @@ import re
 import aiohttp
 from starlette.requests import Request
 
+from himalia_server.service.logs import request_id
 from himalia_server.tracking.policy import is_artifact_path, normal_path
 
 _REQUEST_HEADERS = (
@@ -69,6 +70,7 @@ def for_mlflow(request: Request, project: str) -> dict[str, str]:
     sent = {name: request.headers[name] for name in _REQUEST_HEADERS if name in request.headers}
     sent["x-mlflow-workspace"] = project
     sent["x-forwarded-for"] = request.client.host if request.client else "unknown"
+    sent["x-request-id"] = request_id.get() or "unknown"
     return sent
 
 

@@ -37,6 +37,7 @@ HANGING_SECONDS = 120.0
 """An MLflow that does not answer for so long does not work at something."""
 FIRST_PATIENCE, LONGEST_PATIENCE = 10.0, 300.0
 """Seconds to wait before MLflow is tried again that could not be started."""
+HEALTH_SECONDS = 2.0
 WORKSPACE_SECONDS = 5.0
 NEWEST = 5
 """Versions of a model, from the newest, that are told with their metrics."""

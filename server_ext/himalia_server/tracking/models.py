@@ -29,9 +29,10 @@ class ModelView(BaseModel):
 
 
 class ModelList(BaseModel):
-    """Registered models of a project."""
+    """Registered models of a project. `next`: pass it as `cursor` for the rest; null at the end."""
 
     items: list[ModelView]
+    next: str | None
 
 
 class AliasSet(BaseModel):

@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse, RedirectResponse
 
 from ..service.auth import Caller, authorize, deny, role_in
 from ..service.inputs import Form, Slug, visible
+from ..service.paging import Limit, NameCursor, page_of
 from ..service.replies import errors
 from ..team import Role
 from .headers import RETRY_AFTER
@@ -34,9 +35,13 @@ Manager = Annotated[Tracking, Depends(_manager)]
 
 
 @router.get("/projects/{slug}/models")
-def list_models(slug: Slug, caller: Caller, manager: Manager) -> ModelList:
-    """Registered models of the project."""
-    return ModelList(items=manager.models(authorize(manager.context, caller, slug, "model.read")))
+def list_models(
+    slug: Slug, caller: Caller, manager: Manager, cursor: NameCursor = None, limit: Limit = 200
+) -> ModelList:
+    """Registered models of the project, by name."""
+    models = manager.models(authorize(manager.context, caller, slug, "model.read"))
+    items, following = page_of(models, lambda model: model.name, cursor, limit)
+    return ModelList(items=items, next=following)
 
 
 @router.put("/projects/{slug}/models/{name}/aliases/{alias}")

@@ -32,6 +32,7 @@ class FakeService:
     unavailable: int = 0  # how many requests to answer with 503 first
     honest: bool = True  # whether it knows the site's secret
     kernel_answer: int = 201
+    undecided: int = 0  # how often to answer that a run, a champion or an endpoint is not there yet
     address: str = ""
 
     def calls(self, method: str, ending: str) -> list[Any]:
@@ -58,9 +59,41 @@ class FakeService:
             "expires_at": "2030-01-01T00:00:00Z",
         }
 
+    def decided(self) -> bool:
+        """Whether what is waited for is there."""
+        self.undecided -= 1
+        return self.undecided < 0
+
     def authorised(self, header: str | None) -> bool:
         """Whether the token is the user's or a kernel's."""
         return header in {f"Bearer {token}" for token in (self.token, *self.kernels.values())}
+
+
+RUNS: dict[str, Any] = {
+    "good": {
+        "id": "good",
+        "status": "succeeded",
+        "created_at": 0.0,
+        "stages": [{"name": "prepare", "status": "succeeded", "started_at": 1.0, "ended_at": 4.25}],
+    },
+    "bad": {
+        "id": "bad",
+        "status": "failed",
+        "stages": [
+            {"name": "prepare", "status": "succeeded", "error": None, "reason": None},
+            {"name": "train", "status": "failed", "error": "ValueError: no <b>flights</b>", "hint": "Give it some."},
+        ],
+    },
+}
+
+
+def service_state(service: FakeService, name: str) -> dict[str, Any]:
+    """An endpoint: one that waits for a confirmation, then is ready, or has failed when it is called so."""
+    view = {"name": name, "model_name": "delay", "model_version": "10", "url": "u", "requested_version": None}
+    if not service.decided():
+        return view | {"state": "requested", "requested_version": "10"}
+    failed = name == "failed"
+    return view | {"state": "failed" if failed else "ready", "error": "no such file" if failed else None}
 
 
 def write_private(path: Path, text: str) -> Path:
@@ -124,6 +157,16 @@ class _Handler(BaseHTTPRequestHandler):
                 self._cluster(method, rest, body)
             case "POST", ["deployments"]:
                 self._answer(201, {**body, "state": "starting", "model_name": "m", "model_version": "3", "url": "u"})
+            case "GET", ["deployments", name]:
+                self._answer(200, service_state(self.service, name))
+            case "POST", ["deployments", _, "predict"]:
+                self._answer(200, {"predictions": ["late"], "milliseconds": 1.0})
+            case "GET", ["models"]:
+                aliases = ["champion"] if self.service.decided() else []
+                versions = [{"version": "9", "aliases": []}, {"version": "10", "aliases": aliases}]
+                self._answer(200, {"items": [{"name": "delay", "versions": versions}]})
+            case "GET", ["runs", run]:
+                self._answer(200, RUNS[run] if self.service.decided() else {"id": run, "status": "running"})
             case "GET", ["runs"]:
                 self._answer(200, {"items": [{"id": "r1", "state": "succeeded"}]})
             case "POST", ["runs"]:

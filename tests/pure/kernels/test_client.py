@@ -47,6 +47,58 @@ def test_deploy_and_runs(granted: FakeService) -> None:
     assert granted.calls("POST", "/runs") == [{"params": {"train": {"seed": 7}}}]
 
 
+def test_a_run_is_waited_for_and_shows_its_stages(granted: FakeService) -> None:
+    granted.undecided = 2
+    run = himalia.connect().run("good")
+    assert run.state == "running"
+    done = run.wait()
+    assert done.state == "succeeded"
+    assert "prepare  succeeded  3.2 s" in repr(done)
+    assert "<td>prepare</td><td>succeeded</td>" in done._repr_html_()
+
+
+def test_a_run_that_fails_says_which_stage_why_and_what_to_do(granted: FakeService) -> None:
+    run = himalia.connect().run("bad")
+    assert "<b>" not in run._repr_html_().replace("<strong>", "")
+    with pytest.raises(himalia.HimaliaError, match=r"stage train: ValueError: no .*Give it some\."):
+        run.wait()
+
+
+def test_waiting_for_a_person_is_bounded_and_says_what_to_click(granted: FakeService) -> None:
+    granted.undecided = 3
+    model = himalia.model("delay")
+    assert [version.version for version in model.versions] == ["10", "9"]
+    assert model.version("champion") is None
+    with pytest.raises(himalia.HimaliaError, match=r"under Models.*himalia model alias delay champion"):
+        model.wait_for("champion", timeout=0)
+    chosen = model.wait_for("champion").version("champion")
+    assert chosen is not None
+    assert chosen.version == "10"
+    with pytest.raises(himalia.HimaliaError, match="no model 'none'"):
+        himalia.model("none")
+
+
+def test_an_endpoint_is_confirmed_then_asked(granted: FakeService) -> None:
+    granted.undecided = 2
+    endpoint = himalia.deployment("delay")
+    assert endpoint.requested_version == "10"
+    with pytest.raises(himalia.HimaliaError, match=r"under Deployments"):
+        endpoint.wait(timeout=0)
+    endpoint = endpoint.wait()
+    assert endpoint.state == "ready"
+    assert endpoint.predict([{"hour": 7}]) == ["late"]
+    pandas = pytest.importorskip("pandas")
+    endpoint.predict(pandas.DataFrame({"hour": [7, 8], "origin": ["JFK", None]}, index=[5, 6]))
+    assert granted.calls("POST", "/predict") == [
+        {"dataframe_records": [{"hour": 7}]},
+        {"dataframe_split": {"columns": ["hour", "origin"], "data": [[7, "JFK"], [8, None]]}},
+    ]
+    with pytest.raises(himalia.HimaliaError, match="list of dicts"):
+        endpoint.predict({"hour": 7})
+    with pytest.raises(himalia.HimaliaError, match="no such file"):
+        himalia.deployment("failed").wait()
+
+
 @pytest.mark.parametrize("model", ["flights", "models:/flights", "models:/flights/0", "models:/a@b/c", "runs:/1/m"])
 def test_other_models_are_refused_before_anything_is_sent(granted: FakeService, model: str) -> None:
     with pytest.raises(himalia.HimaliaError, match="models:/name@alias"):

@@ -89,4 +89,16 @@ describe('a question', () => {
     await parts.request('POST', 'projects', { name: 'x' });
     expect(aborted).toEqual({ GET: true, POST: false });
   });
+
+  it('that makes something carries a key, and the others none', async () => {
+    const keys: (string | null)[] = [];
+    const parts = page('', '', request => {
+      keys.push((request as Request).headers.get('Idempotency-Key'));
+      return Promise.resolve(new Response('{}'));
+    });
+    await parts.request('POST', 'projects/a/runs', {});
+    await parts.request('POST', 'projects/a/runs/1/cancel');
+    await parts.request('GET', 'projects/a/runs');
+    expect(keys).toEqual([expect.stringMatching(/^[0-9a-f-]{36}$/), null, null]);
+  });
 });

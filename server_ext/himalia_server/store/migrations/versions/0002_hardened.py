@@ -1,4 +1,4 @@
-"""Hardened: idempotency keys, and indexes for many projects and runs"""
+"""Hardened: idempotency keys, the request of a run, and indexes for many projects and runs"""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("owner", "key"),
     )
     op.create_index("ix_request_keys_created_at", "request_keys", ["created_at"])
+    op.add_column("runs", sa.Column("request_id", sa.String(length=64)))
     for table, column in INDEXES:
         op.create_index(f"ix_{table}_{column}", table, [column])
     op.drop_index("ix_runs_project_id", "runs")
