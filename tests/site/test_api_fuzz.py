@@ -92,7 +92,7 @@ def _with_real_names(document: dict[str, Any], run_id: str, key_id: str) -> dict
         for method, operation in operations.items():
             for parameter in operation.get("parameters", []):
                 name = parameter["name"]
-                real = ("tiny" if "/models/" in path else FUZZED) if name == "name" else known.get(name)
+                real = _name_in(path) if name == "name" else known.get(name)
                 if parameter["in"] == "path":
                     spare = method == "delete" and path.endswith("{" + name + "}")
                     parameter["schema"] = {"type": "string", "enum": ["nowhere"] if spare else [real, "nowhere"]}
@@ -104,16 +104,24 @@ def _with_real_names(document: dict[str, Any], run_id: str, key_id: str) -> dict
     return document
 
 
+def _name_in(path: str) -> str:
+    if "/guides/" in path:
+        return "from-nothing-to-a-deployed-model"
+    return "tiny" if "/models/" in path else FUZZED
+
+
 def _harmless(case: Any, lab: Lab) -> None:
     """What would be valid must not start hundreds of processes, or write all over this machine."""
     operation, body = f"{case.operation.method.upper()} {case.operation.path}", case.body
     if isinstance(body, dict):
-        if operation.endswith("POST /api/v1/projects") and isinstance(body.get("path"), str):
+        if operation == "POST /api/v1/projects" and isinstance(body.get("path"), str):
             body["path"] = re.sub("^/+", f"{lab.root}/fuzz/", body["path"])
-        if operation.endswith("POST /api/v1/projects/{slug}/clusters") and isinstance(body.get("name"), str):
+        if operation == "POST /api/v1/projects/{slug}/clusters" and isinstance(body.get("name"), str):
             body["name"] = re.sub(r"^[a-z0-9-]+$", FUZZED, body["name"])  # there is one already
-        if operation.startswith("PATCH") and isinstance(body.get("workers"), int):
-            body["workers"] = min(body["workers"], 1)
+        if operation.startswith("PATCH") and body.get("workers") in range(2, 257):
+            body["workers"] = 1
+        if operation.startswith("PUT /api/v1/guides") and isinstance(body.get("below"), str):
+            body["below"] = re.sub("^/+", f"{lab.root}/fuzz/", body["below"])
     if operation.endswith(("/runs", "/deployments")) and case.operation.method == "post":
         sent = (case.headers or {}).get("idempotency-key", KEY)
         if re.fullmatch(r"[A-Za-z0-9._:-]{1,64}", str(sent)):

@@ -22,6 +22,13 @@ GUIDE = "from-nothing-to-a-deployed-model"
 PROJECT = "himalia-guide"
 
 
+@pytest.fixture(autouse=True)
+def gone(lab: Lab) -> Iterator[None]:
+    """Other tests of the session find the site as it was."""
+    yield
+    lab.request("DELETE", f"/projects/{PROJECT}", params={"remove_files": True})
+
+
 def opened(lab: Lab, **body: Any) -> dict[str, Any]:
     """What the Help menu asks for."""
     reply = lab.request("PUT", f"/guides/{GUIDE}", json=body)
@@ -80,6 +87,44 @@ def text_of(cell: nbformat.NotebookNode) -> str:
     """What a code cell has printed or displayed."""
     parts = [output.get("text") or output.get("data", {}).get("text/plain", "") for output in cell.outputs]
     return "".join(parts)
+
+
+def test_the_copy_is_put_where_its_reader_sees_it_and_outlives_its_project(lab: Lab) -> None:
+    lab.tracking_ready()  # which a project needs to be deleted
+    shown = lab.root / "shown"
+    shown.mkdir()
+    copy = opened(lab, below=str(shown))
+    file = shown / PROJECT / f"{GUIDE}.ipynb"
+    assert (copy["notebook"], copy["created"], copy["title"]) == (str(file), True, "From nothing to a deployed model")
+    assert nbformat.read(file, as_version=4).metadata.kernelspec.name == copy["project"]["kernelspec"]
+    file.write_text(file.read_text().replace("# From nothing", "# My way from nothing"))
+    assert lab.request("DELETE", f"/projects/{PROJECT}").status_code == 204
+    assert not opened(lab, below=str(shown))["created"]
+    assert "# My way from nothing" in file.read_text()
+    file.unlink()
+    assert opened(lab)["created"], "what the reader has removed comes back when it is asked for"
+    assert lab.request("DELETE", f"/projects/{PROJECT}", params={"remove_files": True}).status_code == 204
+    (shown / PROJECT).mkdir()
+    (shown / PROJECT / "thesis.txt").write_text("mine")
+    copy = opened(lab, below=str(shown))
+    usual = lab.home / "projects" / PROJECT
+    assert Path(copy["notebook"]).parent == usual, "somebody else's folder was not taken"
+    assert [path.name for path in (shown / PROJECT).iterdir()] == ["thesis.txt"]
+    assert lab.request("DELETE", f"/projects/{PROJECT}", params={"remove_files": True}).status_code == 204
+
+
+def test_a_guide_is_for_the_owner_of_the_site(lab: Lab) -> None:
+    for purpose in ("kernel", "stage"):
+        reply = lab.request("PUT", f"/guides/{GUIDE}", token=lab.token("tiny", "owner", purpose), json={})
+        assert (reply.status_code, purpose in reply.text) == (403, True), reply.text
+    reply = lab.request("PUT", f"/guides/{GUIDE}", headers={"X-Himalia-User": "ada"}, json={})
+    assert reply.status_code == 403
+    assert "a guest of its Jupyter server" in reply.json()["detail"]
+    reply = lab.request("PUT", "/guides/from-nothing", json={})
+    assert (reply.status_code, GUIDE in reply.json()["hint"]) == (404, True), reply.text
+    for below in ("work", "", "/a\0b", "/" + 2000 * "x"):
+        assert lab.request("PUT", f"/guides/{GUIDE}", json={"below": below}).status_code == 422, below
+    assert lab.request("GET", f"/projects/{PROJECT}").status_code == 404
 
 
 @pytest.mark.timeout(600)  # a busy machine starts a dozen processes slowly

@@ -149,7 +149,8 @@ def test_the_units_own_command_is_a_service_that_the_command_line_finds(monkeypa
         process = subprocess.Popen(command, cwd="/", env=bare | variables, stdin=subprocess.DEVNULL)
         try:
             site = Site.open(home)
-            found = wait_until(lambda: lifecycle.find(site), 60, "the service")
+            found = wait_until(lambda: lifecycle.find(site) or process.poll(), 60, "the service")
+            assert isinstance(found, lifecycle.Found), f"it ended with {found}"
             assert found.identity.pid == process.pid, "it stays in the foreground"
             shown = subprocess.run(
                 [PYTHON, "-c", "from himalia_server.cli import main; main()", "status", "--json"],

@@ -53,6 +53,7 @@ def test_what_can_be_made_again_is(lab: Lab, what: str) -> None:
     path = lab.home / what
     shutil.rmtree(path) if path.is_dir() else path.unlink()
     wait_until(path.exists, 30, f"{what} again")
+    wait_until(lab.site.user_token_file.exists, 30, "the account's token")
     is_well(lab, key)
     assert lab.get("/service")["pid"] == pid
 

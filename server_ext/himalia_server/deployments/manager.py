@@ -369,7 +369,8 @@ class Deployments:
             model_name=live.model_name,
             model_version=live.model_version,
             requested_version=waiting[-1] if waiting else None,
-            url=f"{self.gateway.url}/endpoints/{row.name}/invocations",
+            # before its first endpoint the gateway has no port
+            url=f"{self.gateway.url}/endpoints/{row.name}/invocations" if self.gateway.port else None,
             signature=told.get(live.id, {}).get("signature"),
             revisions=[
                 RevisionView(

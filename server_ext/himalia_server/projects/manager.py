@@ -27,7 +27,7 @@ from ..store import Kernel, Member, Project, StageRun, Token
 from ..team import Role
 from .manifest import SLUG, Manifest, ManifestCache, ManifestFault, edges, read_manifest
 from .models import KernelGrant, ProjectView, StageView, TemplateView
-from .templates import find_template, instantiate, missing, templates
+from .templates import find_template, instantiate, missing, templates, unmark
 
 
 class Projects:
@@ -71,7 +71,7 @@ class Projects:
                 self._refuse_taken(principal, name, folder)
                 if template is not None:
                     folder.parent.mkdir(parents=True, exist_ok=True)
-                    instantiate(find_template(template), folder, name)
+                    instantiate(find_template(template), folder, name, once.mark if once else None)
                 elif not folder.is_dir():
                     raise Invalid(
                         f"The folder {folder} does not exist.", hint="Name a template to make it.", field="path"
@@ -95,6 +95,8 @@ class Projects:
                 change.session.add(Member(project_id=project.id, user=principal.user, role=Role.OWNER))
                 change.audit("project.create", project, name, path=str(folder), template=template)
                 change.event("project.created", name, {"path": str(folder)}, project)
+        if once is not None and template is not None:
+            unmark(folder)
         self._write_kernelspec(project)
         return self.view(project, Role.OWNER)
 

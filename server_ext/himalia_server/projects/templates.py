@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import secrets
 import shutil
 import tomllib
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,13 +71,19 @@ def missing(template: Template) -> str | None:
     return None
 
 
-def instantiate(template: Template, target: Path, name: str) -> None:
+def instantiate(template: Template, target: Path, name: str, mark: str | None = None) -> None:
     """Copy a template and its data to *target*, which appears whole or not at all; its manifest says *name*.
+
+    With a *mark*, a target that bears it is left as it is: the same request has made it, and was interrupted before
+    the site knew of it. The caller takes the mark away with `unmark`. One at a time.
 
     Raises:
         Invalid: the folder exists and is not empty.
         Unavailable: the package that holds the data is not installed.
     """
+    _remove_drafts(target)
+    if mark is not None and _mark_of(target).is_file() and _mark_of(target).read_text() == mark:
+        return
     if target.exists() and any(target.iterdir()):
         raise Invalid(
             f"The folder {target} exists already and is not empty.",
@@ -92,12 +100,35 @@ def instantiate(template: Template, target: Path, name: str) -> None:
             for file in template.files:
                 shutil.copyfile(data / file, draft / "data" / file)
         _name(draft / "himalia.toml", name)
+        if mark is not None:
+            _mark_of(draft).parent.mkdir(exist_ok=True)
+            _mark_of(draft).write_text(mark)
         if target.exists():
             target.rmdir()
         draft.replace(target)
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise
+
+
+def unmark(target: Path) -> None:
+    """The site knows of it: a request that comes again is answered from the store."""
+    file = _mark_of(target)
+    file.unlink(missing_ok=True)
+    with suppress(OSError):  # it holds something else by now
+        file.parent.rmdir()
+
+
+def _mark_of(folder: Path) -> Path:
+    return folder / ".himalia" / "request"
+
+
+def _remove_drafts(target: Path) -> None:
+    """What a service that was killed has left of its copying."""
+    begin = f".{target.name[:40]}."
+    for path in target.parent.iterdir():
+        if path.name.startswith(begin) and re.fullmatch("[0-9a-f]{12}", path.name.removeprefix(begin)):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _name(manifest: Path, name: str) -> None:

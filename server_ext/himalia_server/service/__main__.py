@@ -26,7 +26,7 @@ from . import logs, tokens
 from .app import announce_stop, create_app, stop
 from .auth import METRICS
 from .children import Children
-from .connections import room
+from .connections import BoundedHttp
 from .context import Change, Context, open_store
 from .guard import LOCK, Guard, sweep_drafts
 from .identity import ProcessIdentity

@@ -43,6 +43,10 @@ FILES = ("site.json", "settings.toml", "remembered.json")
 PROJECTS = "project-folders"
 SKIPPED = {"incoming"}
 BLOCK = 1 << 20
+INDEX_BYTES = 256 << 20
+"""More than a million files need."""
+RESERVE = 64 << 20
+"""Bytes that a restore leaves free on the disk."""
 Progress = Callable[[str], None]
 
 
@@ -230,6 +234,7 @@ def _unpack(archive: Path, target: Path, progress: Progress) -> dict[str, Any]:
             with tarfile.open(fileobj=unzipped, mode="r|") as members:
                 for member in members:
                     name = _checked(member)
+                    _require_room(member, target)
                     if name == INDEX:
                         index = json.load(members.extractfile(member))  # type: ignore[arg-type] # it is a file
                         continue
@@ -263,6 +268,22 @@ def _checked(member: tarfile.TarInfo) -> str:
     if not member.isfile() or path.is_absolute() or ".." in path.parts or not path.parts:
         raise ValueError(f"it holds {member.name!r}, which is no plain file inside it")
     return str(path)
+
+
+def _require_room(member: tarfile.TarInfo, target: Path) -> None:
+    """Refuse what would fill the disk, however small it is in the archive.
+
+    Raises:
+        BackupError: there is no room. ValueError: the index is too large to be one.
+    """
+    if member.name == INDEX and member.size > INDEX_BYTES:
+        raise ValueError(f"its index has {member.size} bytes")
+    free = shutil.disk_usage(target).free
+    if member.size > free - RESERVE:
+        raise BackupError(
+            f"There is no room for {member.name} of {member.size >> 20} MiB: {max(0, free - RESERVE) >> 20} MiB of the "
+            f"disk of {target.parent} can be used. Free some space, or restore elsewhere."
+        )
 
 
 def _extract(members: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> tuple[int, str]:

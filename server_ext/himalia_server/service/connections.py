@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import resource
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -15,13 +14,7 @@ LEFTOVER_SECONDS = 30.0
 """In which the rest of a request has to come that is answered already (refused, say)."""
 
 
-def room() -> int:
-    """How many connections there may be at once: half of the files that this process may open; then 503 is answered."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return 10_000 if soft == resource.RLIM_INFINITY else max(16, soft // 2)
-
-
-class PromptProtocol(HttpToolsProtocol):
+class BoundedHttp(HttpToolsProtocol):
     """uvicorn's HTTP/1.1, which by itself waits for ever for the end of a request's headers and keeps all of them."""
 
     _patience: asyncio.TimerHandle | None = None

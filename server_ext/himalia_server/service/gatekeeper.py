@@ -11,13 +11,14 @@ from typing import Any
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from .auth import bearer, forwarded_person, identify
+from .auth import METRICS, bearer, forwarded_person, identify
 from .context import Context
 from .journal import audit
-from .problems import Problem, Unauthenticated, Unreadable
+from .problems import Forbidden, Problem, Unauthenticated, Unreadable
 from .replies import reply
 
 OPEN = {"/health"}
+METRICS_PATH = "/api/v1/metrics"
 WINDOW = 10.0
 """Seconds in which refused callers are counted, not listed."""
 
@@ -86,6 +87,10 @@ class Gatekeeper:
             method = scope.get("method", "WEBSOCKET")
             await asyncio.to_thread(self.denials.record, method, scope["path"][:200])
             await self._refuse(scope, receive, send)
+            return
+        if principal.purpose == METRICS and scope["path"] != METRICS_PATH:
+            refusal = Forbidden(f"The token for metrics reads {METRICS_PATH} and nothing else.")
+            await self._close(scope, receive, send, refusal)
             return
         scope.setdefault("state", {})["principal"] = principal
         await self.app(scope, receive, send)

@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 router = APIRouter(tags=["service"])
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper bounds of the latency histogram, in seconds."""
+API = "/api/v1"
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -81,23 +82,26 @@ class CountRequests:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        began, status = time.perf_counter(), 500
+        began, status, request = time.perf_counter(), 500, ""
 
         async def noted(message: Message) -> None:
-            nonlocal status
+            nonlocal status, request
             if message["type"] == "http.response.start":
                 status = message["status"]
+                request = dict(message["headers"]).get(b"x-request-id", b"").decode()
             await send(message)
 
         try:
             await self.app(scope, receive, noted)
         finally:
             route = getattr(scope.get("route"), "path", "none")
+            if route != "none" and scope["path"].startswith(API) and not route.startswith(API):
+                route = API + route  # of a router within the router of the API
             method = scope["method"] if scope["method"] in METHODS else "other"
             seconds = time.perf_counter() - began
             self.counts.add(method, route, status, seconds)
             if status >= 500 or (method not in READING and scope["path"].startswith("/api/")):
-                facts = {"method": method, "path": scope["path"][:200], "status": status}
+                facts = {"method": method, "path": scope["path"][:200], "status": status, "request": request}
                 log.info("answered", extra=facts | {"seconds": round(seconds, 4)})
 
 

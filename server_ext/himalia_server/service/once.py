@@ -44,6 +44,11 @@ class Once:
     key: str
     fingerprint: str
 
+    @property
+    def mark(self) -> str:
+        """Stands for this request where it leaves something outside of the store. Tells nothing of the key."""
+        return hashlib.sha256(f"{self.owner}\n{self.key}\n{self.fingerprint}".encode()).hexdigest()
+
     def earlier(self, session: Session) -> str | None:
         """What a request with this key has made; None when there was none.
 

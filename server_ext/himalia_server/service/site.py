@@ -137,7 +137,10 @@ class Site:
         """Make the folders of the site."""
         for name in FOLDERS:
             private_folder(self.home / name)
-        runtime = private_folder(self.runtime)
+        try:
+            runtime = private_folder(self.runtime)
+        except SiteError:  # somebody else of this machine was there first; they must not stop us by that
+            runtime = private_folder(self.runtime.with_name(f"himalia-{os.getuid()}-{self.id}-{secrets.token_hex(4)}"))
         if self.remembered().get("runtime") != str(runtime):
             self.remember(runtime=str(runtime))
 
@@ -152,7 +155,9 @@ class Site:
         Chosen once and kept: children that outlive a service have their sockets there.
         """
         kept = self.remembered().get("runtime")
-        if isinstance(kept, str) and Path(kept).parent.is_dir():
+        # it is emptied at the end: nothing but what we chose ourselves, not even when a backup says so
+        ours = (f"himalia-{self.id}", f"himalia-{os.getuid()}-{self.id}")
+        if isinstance(kept, str) and Path(kept).name.startswith(ours) and Path(kept).parent.is_dir():
             return Path(kept)
         base = os.environ.get("XDG_RUNTIME_DIR")
         if base and Path(base).is_dir() and len(base) < SHORT:

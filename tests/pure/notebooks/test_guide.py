@@ -57,11 +57,14 @@ def test_the_page_opens_a_guide_that_there_is() -> None:
 
 def test_the_stages_that_it_writes_fit_its_manifest() -> None:
     written = {}
-    for node in ast.walk(ast.parse("\n".join(code(FIRST).values()))):
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "write_stage":
-            file, _title, parameters, *_steps = [ast.literal_eval(argument) for argument in node.args]
+    for cell in load(FIRST).cells:
+        if cell.source.startswith("%%write_stage "):
+            line, _, text = cell.source.partition("\n")
+            title, parameters, *steps = text.split("# %%\n")
+            assert title.startswith("# ")
+            compile("\n".join(steps), cell.id, "exec")
             assigned = [item for item in ast.parse(parameters).body if isinstance(item, ast.AnnAssign)]
-            written[file] = {ast.unparse(item.target): ast.literal_eval(item.value or item) for item in assigned}
+            written[line.split()[1]] = {ast.unparse(item.target): ast.literal_eval(item.value) for item in assigned}
     stages = next(
         ast.literal_eval(node.value)
         for node in ast.parse(code(FIRST)["manifest"]).body

@@ -10,7 +10,7 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from himalia_server.service.connections import HEAD_BYTES, HEAD_SECONDS, LEFTOVER_SECONDS, PromptProtocol
+from himalia_server.service.connections import HEAD_BYTES, HEAD_SECONDS, LEFTOVER_SECONDS, BoundedHttp
 
 WHOLE = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -81,15 +81,15 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return Clock()
 
 
-def connect(clock: Any) -> tuple[PromptProtocol, FakeTransport]:
-    config = uvicorn.Config(nothing, http=PromptProtocol, ws="none", lifespan="off")
-    protocol = PromptProtocol(config, ServerState(), {}, clock)
+def connect(clock: Any) -> tuple[BoundedHttp, FakeTransport]:
+    config = uvicorn.Config(nothing, http=BoundedHttp, ws="none", lifespan="off")
+    protocol = BoundedHttp(config, ServerState(), {}, clock)
     transport = FakeTransport()
     protocol.connection_made(transport)
     return protocol, transport
 
 
-def answer(protocol: PromptProtocol) -> None:
+def answer(protocol: BoundedHttp) -> None:
     protocol.cycle.response_complete = True
     protocol.on_response_complete()
 

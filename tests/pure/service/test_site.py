@@ -38,14 +38,24 @@ def test_what_is_secret_is_private(tmp_path: Path) -> None:
     site.runtime.rmdir()
 
 
-def test_the_runtime_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
+def test_who_takes_the_runtime_folder_first_does_not_stop_the_site(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
     site = Site.open(tmp_path / "home")
-    site.runtime.symlink_to(tmp_path)
+    taken = site.runtime
+    taken.symlink_to(tmp_path)
     try:
-        with pytest.raises(SiteError, match="not a folder of this user"):
-            site.prepare()
+        site.prepare()
+        chosen = site.runtime
+        assert chosen.parent == taken.parent
+        assert chosen != taken
+        assert chosen.stat().st_mode & 0o777 == 0o700
+        site.prepare()
+        assert site.runtime == chosen
+        chosen.rmdir()
     finally:
-        site.runtime.unlink()
+        taken.unlink()
 
 
 @pytest.mark.parametrize(

@@ -31,9 +31,9 @@ def python(_place: Place) -> Verdict:
 
     version = ".".join(str(part) for part in sys.version_info[:3])
     try:
-        needed = metadata.metadata("himalia").json.get("requires_python")
+        needed = str(metadata.metadata("himalia").json.get("requires_python") or "")
     except metadata.PackageNotFoundError:
-        needed = None  # told by `packages`
+        needed = ""  # told by `packages`
     if not SpecifierSet(needed or ">=3.11").contains(version):
         return trouble(
             f"{version} in {sys.prefix}; Himalia {__version__} needs {needed}",
