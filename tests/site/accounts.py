@@ -67,7 +67,9 @@ class Stage:
         self.mounts: dict[Path, Path] = {
             Path(sys.base_prefix): folder / "base",
             REPOSITORY: folder / "repository",
-            Path(sysconfig.get_path("purelib")): folder / "venv" / Path(sysconfig.get_path("purelib")).relative_to(sys.prefix),
+            Path(sysconfig.get_path("purelib")): folder
+            / "venv"
+            / Path(sysconfig.get_path("purelib")).relative_to(sys.prefix),
         }
 
     def prepare(self, who: pwd.struct_passwd, home: Path) -> None:

@@ -60,7 +60,12 @@ def anybody() -> ssl.SSLContext:
 
 
 HTTP = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
-DASK = (24).to_bytes(8, "little") + b"\x01\x00\x00\x00\x00\x00\x00\x00" + b"\x08\x00\x00\x00\x00\x00\x00\x00" + b"\x81\xa2op\xa4ping"
+DASK = (
+    (24).to_bytes(8, "little")
+    + b"\x01\x00\x00\x00\x00\x00\x00\x00"
+    + b"\x08\x00\x00\x00\x00\x00\x00\x00"
+    + b"\x81\xa2op\xa4ping"
+)
 DEBUG = b'{"seq":1,"type":"request","command":"initialize","arguments":{"adapterID":"x"}}'
 
 

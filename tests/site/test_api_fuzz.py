@@ -165,6 +165,7 @@ def problem(method: str, status: int, headers: Mapping[str, str], text: str) -> 
     for name in ("type", "title", "detail"):
         assert isinstance(document[name], str), document
         assert document[name], document
+    assert document.get("hint") or document.get("field"), document  # what to do, or what is wrong
     assert "Traceback" not in text
     assert "sqlalchemy" not in text.lower()
 

@@ -158,9 +158,11 @@ def test_made_once_however_often_the_service_is_killed(own: Lab) -> None:
         assert reply.status_code == 201, reply.text
         assert reply.json()["slug"] == name
         assert reply.json()["problem"] is None
-        run_key = new_key()
-        first = keyed(own, f"/projects/{name}/runs", {}, run_key).json()["id"]
-        assert keyed(own, f"/projects/{name}/runs", {}, run_key).json()["id"] == first
+    run_key = new_key()
+    first = keyed(own, "/projects/small/runs", {}, run_key).json()["id"]
+    own.kill_service()
+    own.start()
+    assert keyed(own, "/projects/small/runs", {}, run_key).json()["id"] == first
 
 
 def test_every_request_that_creates_takes_a_key(own: Lab) -> None:

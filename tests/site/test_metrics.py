@@ -114,12 +114,15 @@ def test_who_may_read_it(lab: Lab, who: str, status: int) -> None:
 def test_its_token_reads_nothing_else(lab: Lab) -> None:
     token = lab.site.metrics_token_file.read_text().strip()
     assert lab.site.metrics_token_file.stat().st_mode & 0o077 == 0
-    assert lab.request("GET", "/projects", token=token).json()["items"] == []
-    assert lab.request("GET", "/projects/tiny", token=token).status_code == 404
-    assert lab.request("GET", "/audit", token=token).status_code == 403
-    assert lab.request("GET", "/service", token=token).json()["children"] == []
-    assert lab.request("POST", "/service/stop", token=token, json={}).status_code == 403
-    assert lab.request("GET", "/mlflow/tiny/", token=token).status_code == 404
+    for method, path in (
+        ("GET", "/projects"),
+        ("GET", "/projects/tiny"),
+        ("GET", "/service"),
+        ("GET", "/audit"),
+        ("POST", "/service/stop"),
+        ("GET", "/mlflow/tiny/"),
+    ):
+        assert lab.request(method, path, token=token).status_code == 403, path
 
 
 def test_an_mlflow_that_hangs_holds_up_no_other_request(lab: Lab) -> None:

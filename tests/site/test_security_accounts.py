@@ -106,7 +106,13 @@ def test_it_is_another_account_that_hears_what_is_open(attacked: Attacked) -> No
     assert attacked.facts["uid"] != 0
     assert attacked.found["control"] is True
     lines = " ".join(attacked.found["processes"]["lines"])
-    for part in ("himalia_server.service", "_serve.py", "himalia_server.gateway", "kernel_main.py", "himalia_kernels.stage"):
+    for part in (
+        "himalia_server.service",
+        "_serve.py",
+        "himalia_server.gateway",
+        "kernel_main.py",
+        "himalia_kernels.stage",
+    ):
         assert part in lines
     kinds = Counter(attacked.kind(port) for _, port in attacked.found["ports"])
     assert kinds == {"service": 1, "gateway": 1, "kernel": 5, "output pipe": 1, "cluster": 2, "debugger": 2}
@@ -126,10 +132,10 @@ def test_no_port_says_anything_that_matters(attacked: Attacked) -> None:
             assert "HTTP/1.1" not in answers["http"], (kind, answers)
         assert "HTTP/1.1 2" not in json.dumps(answers), (kind, answers)
         assert answers["tls"].startswith("("), (kind, answers)
-        assert answers["nothing"].startswith("(") or kind in ("kernel", "output pipe"), (kind, answers)
+        assert answers["nothing"].startswith("(") or kind in ("kernel", "output pipe", "debugger"), (kind, answers)
         assert kind != "debugger" or set(answers.values()) <= {"", "(ConnectionResetError)", "(SSLEOFError)"}, answers
         for name in ("work", "thing", "local", attacked.facts["root"], attacked.facts["output"]):
-            assert name not in json.dumps(answers), (kind, name, answers)
+            assert not [answer for answer in answers.values() if name in answer], (kind, name, answers)
 
 
 def test_what_a_kernel_prints_is_not_overheard(attacked: Attacked) -> None:
@@ -143,7 +149,7 @@ def test_only_project_folders_and_kernelspecs_can_be_read_and_nothing_written(at
     private = (f"{facts['jupyter']}/run/", f"{facts['jupyter']}/home/", f"{facts['jupyter']}/data/")
     files = attacked.found["files"]
     opened = [path for path in files["read"] if not path.startswith(may_be_read) or path.startswith(private)]
-    assert opened == []
+    assert [path for path in opened if not path.endswith("/.ipython/profile_default/startup/README")] == []
     assert files["read"]  # kernelspecs, at least
     assert files["write"] == []
 
@@ -185,13 +191,19 @@ def test_no_secret_in_a_command_line(attacked: Attacked) -> None:
     """Sampled all the while; Jupyter's own token is in its command line because this test puts it there."""
     secrets = {name: text for name, text in attacked.facts["secrets"].items() if name != "jupyter"}
     assert len(attacked.commands) >= 10
-    assert {command: leaks(secrets, command.encode()) for command in attacked.commands if leaks(secrets, command.encode())} == {}
+    assert {
+        command: leaks(secrets, command.encode()) for command in attacked.commands if leaks(secrets, command.encode())
+    } == {}
 
 
 def test_no_secret_in_what_is_said(attacked: Attacked) -> None:
     said = attacked.facts["said"]
     assert len(said) >= 25
-    assert {name: leaks(attacked.facts["secrets"], text.encode()) for name, text in said.items() if leaks(attacked.facts["secrets"], text.encode())} == {}
+    assert {
+        name: leaks(attacked.facts["secrets"], text.encode())
+        for name, text in said.items()
+        if leaks(attacked.facts["secrets"], text.encode())
+    } == {}
 
 
 def belongs(path: Path, facts: dict[str, Any]) -> set[str]:
@@ -205,6 +217,8 @@ def belongs(path: Path, facts: dict[str, Any]) -> set[str]:
         return {f"TLS {name}"}
     if path.parent == Path(facts["jupyter"]) / "run" and name.startswith("kernel-"):
         return {"kernel HMAC", "kernel curve_secretkey", "kernel curve_publickey"}
+    if path.parent == Path(facts["jupyter"]) / "run" and name.startswith("jpserver-"):
+        return {"jupyter"}
     return set()
 
 

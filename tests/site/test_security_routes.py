@@ -337,5 +337,7 @@ def test_a_browsers_page_of_another_site_gets_nothing(lab: Lab) -> None:
         for answer in (reply, health):
             assert not [name for name in answer.headers if name.startswith("access-control-")]
             assert "set-cookie" not in answer.headers
-        preflight = lab.http.options(f"{lab.url}{API}/projects", headers=headers | {"Access-Control-Request-Method": "GET"})
+        preflight = lab.http.options(
+            f"{lab.url}{API}/projects", headers=headers | {"Access-Control-Request-Method": "GET"}
+        )
         assert preflight.status_code in (400, 401)

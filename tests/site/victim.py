@@ -12,7 +12,6 @@ import subprocess
 import sys
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -93,11 +92,28 @@ def _ask_wrongly(lab: Lab, key: str) -> dict[str, str]:
     assert lab.found is not None
     token = lab.found.token()
     for header in (f"Basic {token}", f"Bearer {token}x", token, f"Bearer {key}"):
-        said[f"header {len(said)}"] = lab.http.get(f"{lab.url}/api/v1/projects", headers={"Authorization": header}).text
-    for path in ("/nowhere", "/projects/work/runs/none", "/mlflow/work/api/2.0/mlflow/nothing", "/dashboard/work/local/x"):
+        asked = lab.http.get(f"{lab.url}/api/v1/projects", headers={"Authorization": header})
+        said[f"header {len(said)}"] = asked.text
+    for path in (
+        "/nowhere",
+        "/projects/work/runs/none",
+        "/mlflow/work/api/2.0/mlflow/nothing",
+        "/dashboard/work/local/x",
+    ):
         said[path] = _text(lab, path)
     # a careless person puts a token where it does not belong: what is logged of an address?
     said["query"] = lab.request("GET", f"/projects?token={token}&cursor=%00").text
+    for name, address, headers in (
+        ("no key", gateway, {}),
+        ("key in the address", f"{gateway}?token={key}&access_token={key}", {}),
+        ("key as a cookie", gateway, {"Cookie": f"token={key}"}),
+        ("key as a password", gateway.replace("://", f"://x:{key}@"), {}),
+        ("token of a person", gateway, {"Authorization": f"Bearer {token}"}),
+        ("key with a name", gateway, {"Authorization": "Bearer wrong", "X-Himalia-User": "ada"}),
+    ):
+        asked = lab.http.post(address, json=row, headers=headers)
+        assert asked.status_code == 401, (name, asked.text)
+        said[name] = asked.text
     said["gateway query"] = lab.http.get(f"{gateway}?token={key}").text
     said["field"] = lab.request("POST", "/projects", json={"name": 5, "path": []}).text
     return said

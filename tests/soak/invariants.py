@@ -18,7 +18,7 @@ from tests.waiting import wait_until
 ENDED = {"succeeded", "failed", "cancelled"}
 SETTLED = {"clusters": {"running", "failed"}, "deployments": {"ready", "failed", "requested"}}
 DRAFT = re.compile(r"\..*\.[a-z0-9_]{8}|\.[0-9a-f]{12,16}(\.himalia)?|(?!exit\.json\.).*\.new|.*\.part|.*-journal")
-"""Names under which files are written before they are renamed; that of a child's exit record is reserved as it starts."""
+"""Names under which files are written before they are renamed; a child's exit record is reserved as it starts."""
 
 
 def check(lab: Lab, ledger: Ledger, patience: float = 180, *, tracking: bool = True) -> list[str]:

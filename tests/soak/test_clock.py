@@ -39,7 +39,7 @@ def clock() -> Iterator[tuple[Lab, Callable[[str], None]]]:
         os.environ |= {
             "LD_PRELOAD": library,
             "FAKETIME_TIMESTAMP_FILE": str(file),
-            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_CACHE_DURATION": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         }
         try:

@@ -80,6 +80,7 @@ def test_it_has_every_module_notebook_and_migration(archive: zipfile.ZipFile, so
         if path.suffix in {".py", ".ipynb", ".toml", ".mako", ".md"} and ".ipynb_checkpoints" not in path.parts
     }
     assert any(name.startswith("himalia_server/_notebooks/") for name in expected)
+    assert "himalia_server/_notebooks/guide/from-nothing-to-a-deployed-model.ipynb" in expected
     assert any("/migrations/versions/" in name for name in expected)
     assert expected - set(archive.namelist()) == set()
 

@@ -22,6 +22,11 @@ import importlib.metadata
 assert importlib.metadata.version("himalia") == himalia.__version__
 print(himalia.__version__)
 """
+GUIDES = """
+from himalia_server.projects.guides import guides
+for guide in guides().values():
+    print(guide.name, guide.file.parts[-3:-1] == ("_notebooks", "guide"))
+"""
 
 
 def test_jupyterlab_finds_the_labextension(machine: Machine, installed: Path) -> None:
@@ -38,6 +43,11 @@ def test_jupyter_server_finds_the_extension(machine: Machine, installed: Path) -
 def test_the_command_answers(machine: Machine, installed: Path) -> None:
     assert __version__ in machine.run(["himalia", "--version"], path=installed)
     assert "usage" in machine.run(["himalia", "--help"], path=installed).lower()
+
+
+def test_the_guide_is_there(machine: Machine, installed: Path) -> None:
+    said = machine.run([str(installed / "python"), "-c", GUIDES], path=installed)
+    assert said.split() == ["from-nothing-to-a-deployed-model", "True"]
 
 
 def test_the_kernel_layer_needs_only_the_standard_library(

@@ -8,7 +8,6 @@ import os
 import shutil
 import sys
 import threading
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -73,9 +72,15 @@ class Clusters:
         try:
             too_large = check_memory_limit(limit) > MAX_MEMORY
         except (SpecError, OverflowError) as error:
-            raise Invalid(f"memory_limit {limit!r} cannot be: {error}", field="memory_limit") from error
+            raise Invalid(
+                f"memory_limit {limit!r} cannot be: {error}", hint='Write for example "2GiB".', field="memory_limit"
+            ) from error
         if too_large:
-            raise Invalid(f"memory_limit {limit!r} is more than any machine has.", field="memory_limit")
+            raise Invalid(
+                f"memory_limit {limit!r} is more than any machine has.",
+                hint='It is what one worker may use, for example "2GiB".',
+                field="memory_limit",
+            )
         with self.context.change(principal) as change:
             change.require_live(project)
             change.made(once, wanted.name)
@@ -210,7 +215,10 @@ class Clusters:
         except HolderUnreachableError as error:
             raise Unavailable(f"The cluster {name!r} is starting.", hint="Try again in a few seconds.") from error
         except ControlError as error:
-            raise Conflict(f"The cluster {name!r} cannot be scaled: {error}.") from error
+            raise Conflict(
+                f"The cluster {name!r} cannot be scaled: {error}.",
+                hint=f"himalia logs shows why; or stop it and start it anew: himalia cluster stop {name}",
+            ) from error
         with self.context.change(principal) as change:
             change.session.get_one(Cluster, cluster.id).workers = workers
             change.audit("cluster.scale", project, name, workers=workers)
@@ -322,7 +330,8 @@ class Clusters:
                     self._states.pop(cluster.id, None)
                 self.context.stopping.wait(1.0)
             # the holder needs a moment to start and to listen
-            time.sleep(0.1)
+            if self.context.stopping.wait(0.1):
+                return
 
     def _record(self, cluster: Cluster, project: Project, state: ClusterState) -> None:
         with self._lock:

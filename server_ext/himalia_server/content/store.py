@@ -71,10 +71,14 @@ class ContentStore:
 
     def put_bytes(self, data: bytes) -> str:
         """Store bytes; returns their digest."""
-        descriptor, name = tempfile.mkstemp(dir=self.incoming)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-        return self._adopt(Path(name), "sha256:" + hashlib.sha256(data).hexdigest())
+        descriptor, name = self._draft()
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+            return self._adopt(Path(name), "sha256:" + hashlib.sha256(data).hexdigest())
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
 
     def put_file(self, source: Path) -> FileEntry:
         """Store a file as it is at this moment; the digest is of the bytes stored, even if the source changes.
@@ -82,7 +86,7 @@ class ContentStore:
         Raises:
             OSError: it cannot be read, or the disk is full.
         """
-        descriptor, name = tempfile.mkstemp(dir=self.incoming)
+        descriptor, name = self._draft()
         os.close(descriptor)
         copy = Path(name)
         try:
@@ -120,13 +124,17 @@ class ContentStore:
             target.unlink()
             raise MissingContent(f"{digest} is damaged in the content store.")
 
+    def _draft(self) -> tuple[int, str]:
+        self.incoming.mkdir(mode=0o700, parents=True, exist_ok=True)  # somebody may have removed it
+        return tempfile.mkstemp(dir=self.incoming)
+
     def _adopt(self, temporary: Path, digest: str) -> str:
         name = digest.removeprefix("sha256:")
         target = self.objects / name[:2] / name[2:]
         if target.exists():
             temporary.unlink()
             return digest
-        target.parent.mkdir(mode=0o700, exist_ok=True)
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         temporary.chmod(0o400)
         temporary.replace(target)
         return digest

@@ -125,7 +125,7 @@ class GatewayProcess:
             log.info("gateway not reachable for a reload")
 
     def _follow(self) -> None:
-        while self.context.children.get(CHILD) is not None:
+        while self.context.children.get(CHILD) is not None and not self.context.stopping.is_set():
             try:
                 for message in self._messages():
                     if "state" in message:
@@ -134,7 +134,7 @@ class GatewayProcess:
                     self._take({})
             except Exception:
                 log.exception("the gateway's state could not be recorded; it is read again")
-            time.sleep(0.1)
+            self.context.stopping.wait(0.1)
 
     def _take(self, state: dict[str, Any]) -> None:
         with self._told:

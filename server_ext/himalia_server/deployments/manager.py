@@ -75,7 +75,10 @@ class Deployments:
                 row = self._row(session, project, name)
                 waiting = [revision for revision in _revisions(session, row) if revision.requested]
             if not waiting:
-                raise Conflict(f"Nothing waits for a confirmation at the endpoint {name!r}.")
+                raise Conflict(
+                    f"Nothing waits for a confirmation at the endpoint {name!r}.",
+                    hint="Somebody was faster: look at the version that it has now.",
+                )
             newest = waiting[-1]
             if newest.model_version != version:
                 raise Conflict(
@@ -235,7 +238,10 @@ class Deployments:
                 row = self._row(change.session, project, name)
                 key = change.session.get(DeploymentKey, key_id)
                 if key is None or key.deployment_id != row.id or key.revoked_at is not None:
-                    raise NotFound(f"The endpoint {name!r} has no valid token {key_id!r}.")
+                    raise NotFound(
+                        f"The endpoint {name!r} has no valid token {key_id!r}.",
+                        hint="It was revoked or has expired: nothing is left to do.",
+                    )
                 key.revoked_at = now()
                 change.audit("deployment.token.revoke", project, name, key=key_id)
                 change.event("deployment.token", name, {"revoked": key_id}, project)

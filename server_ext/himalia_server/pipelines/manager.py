@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from himalia_kernels.parameters import NotebookUnreadableError, check_parameters
 
-from ..content import ContentStore
+from ..content import ContentStore, MissingContent
 from ..projects import Manifest, Projects, code_files, order, read_manifest
 from ..service.auth import Principal
 from ..service.context import Context
@@ -122,7 +122,7 @@ class Pipelines:
         with self.context.change(principal) as change:
             run = self._run(change.session, project, run_id)
             if run.status in TERMINAL:
-                raise Conflict(f"The run {run_id} has ended already: {run.status}.")
+                raise Conflict(f"The run {run_id} has ended already: {run.status}.", hint="There is nothing to stop.")
             run.cancel_requested_by = principal.user
             change.audit("run.cancel", project, run_id)
             change.event("run.cancelling", run_id, {"by": principal.user}, project)
@@ -138,11 +138,13 @@ class Pipelines:
             Forbidden: the token is not this stage's.
         """
         if (principal.run_id, principal.stage) != (run_id, stage):
-            raise Forbidden("Only the stage itself reports its progress.")
+            raise Forbidden("Only the stage itself reports its progress.", hint="Read it instead: GET the run.")
         with self.context.change(principal) as change:
             row = change.session.get(StageRun, (run_id, stage))
             if row is None or row.status in TERMINAL:
-                raise NotFound(f"There is no running stage {stage!r} in the run {run_id}.")
+                raise NotFound(
+                    f"There is no running stage {stage!r} in the run {run_id}.", hint="It has ended: report no more."
+                )
             row.cell, row.cells, row.label = body.cell, body.cells, body.label
             data = {"stage": stage, "cell": body.cell, "cells": body.cells, "label": body.label}
             change.event("stage.progress", run_id, data, project)
@@ -182,8 +184,18 @@ class Pipelines:
             row = session.get(StageRun, (run_id, stage))
             kept = row.notebook_digest if row else None
         if kept is None:
-            raise NotFound(f"The stage {stage!r} of run {run_id} has no executed notebook (yet).")
-        return self.content.path(kept)
+            raise NotFound(
+                f"The stage {stage!r} of run {run_id} has no executed notebook (yet).",
+                hint="It is kept when the stage ends; the run shows how far it is.",
+            )
+        try:
+            return self.content.path(kept)
+        except MissingContent as error:
+            raise NotFound(
+                f"The executed notebook of the stage {stage!r} was kept, but it is gone: the site's content store was "
+                "removed or damaged.",
+                hint="Run the pipeline again, or restore a backup (himalia restore).",
+            ) from error
 
     def log_of(self, project: Project, run_id: str, stage: str) -> Path:
         """The log of a stage.
@@ -194,10 +206,16 @@ class Pipelines:
         with self.context.database.read() as session:
             self._run(session, project, run_id)
             if session.get(StageRun, (run_id, stage)) is None:
-                raise NotFound(f"The run {run_id} has no stage {stage!r}.")
+                raise NotFound(
+                    f"The run {run_id} has no stage {stage!r}.",
+                    hint=nearest(stage, [row.stage for row in self._stages(session, run_id)]),
+                )
         path = self.context.site.log(Driver.child_name(run_id, stage))
         if not path.exists():
-            raise NotFound(f"The stage {stage!r} of run {run_id} was never started.")
+            raise NotFound(
+                f"The stage {stage!r} of run {run_id} was never started.",
+                hint="The run's page tells the reason.",
+            )
         return path
 
     def end_all(self, project: Project) -> None:
@@ -248,6 +266,12 @@ class Pipelines:
             if not notebook.is_file():
                 raise Invalid(
                     f"stages.{name}.notebook: {stage.notebook} does not exist.",
+                    hint=f"Put the notebook there, or change its path in himalia.toml ({folder}).",
+                    field=f"stages.{name}.notebook",
+                )
+            if not notebook.resolve().is_relative_to(folder.resolve()):
+                raise Invalid(
+                    f"stages.{name}.notebook: {stage.notebook} leads out of the project.",
                     field=f"stages.{name}.notebook",
                 )
             for path in stage.inputs:
@@ -288,7 +312,10 @@ class Pipelines:
     def _run(session: Any, project: Project, run_id: str) -> Run:
         run = session.get(Run, run_id)
         if run is None or run.project_id != project.id:
-            raise NotFound(f"There is no run {run_id!r} in {project.slug}.")
+            raise NotFound(
+                f"There is no run {run_id!r} in {project.slug}.",
+                hint=f"himalia run list --project {project.slug} shows them.",
+            )
         return run  # type: ignore[no-any-return]
 
     @staticmethod

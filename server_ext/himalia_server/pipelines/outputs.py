@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import secrets
 import stat
 import threading
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from ..content import ContentStore
 
+DRAFT = re.compile(r"\.[0-9a-f]{16}\.himalia")
 _publishing = threading.Lock()
 """One run at a time puts its outputs into a live folder, so that two runs never mix theirs."""
 
@@ -52,6 +54,10 @@ def _publish(content: ContentStore, folder: Path, path: str, digest: str) -> Non
         raise OutputFault(f"The output {path!r} would be written outside of the project: its folder is a link.")
     if target.is_dir() and not target.is_symlink():
         raise OutputFault(f"The output {path!r} cannot be put in place: a folder is there. Remove it and run again.")
+    # of a service that was killed right here; nobody else writes such files, and we one at a time
+    for left in target.parent.iterdir():
+        if DRAFT.fullmatch(left.name):
+            left.unlink(missing_ok=True)
     # a name that nobody can have put a link under
     draft = target.with_name(f".{secrets.token_hex(8)}.himalia")
     try:

@@ -79,7 +79,11 @@ class Projects:
             except (OSError, ValueError) as error:
                 if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
                     raise
-                raise Invalid(f"The folder of the project cannot be used: {error}", field="path") from error
+                raise Invalid(
+                    f"The folder of the project cannot be used: {error}",
+                    hint="Look at the rights of the folder above it, or choose another place.",
+                    field="path",
+                ) from error
             read_manifest(folder)
             with self.context.change(principal) as change:
                 project = Project(
@@ -176,7 +180,7 @@ class Projects:
         """
         with self._choosing:
             if project.id in self._deleting:
-                raise Conflict(f"The project {project.slug} is being deleted already.")
+                raise Conflict(f"The project {project.slug} is being deleted already.", hint="Wait until it is gone.")
             self._deleting.add(project.id)
         try:
             self._delete(principal, project, remove_files=remove_files)
@@ -226,7 +230,11 @@ class Projects:
             if old is not None:
                 token = change.session.get(Token, old.token_id)
                 if old.project_id != project.id or (token is not None and token.user != principal.user):
-                    raise Conflict(f"The kernel {kernel_id} belongs to somebody else.", field="kernel_id")
+                    raise Conflict(
+                        f"The kernel {kernel_id} belongs to somebody else.",
+                        hint="Start another kernel.",
+                        field="kernel_id",
+                    )
                 self._revoke(token, change.session)
                 change.session.delete(old)
                 change.session.flush()
@@ -275,7 +283,9 @@ class Projects:
         with self.context.change(principal) as change:
             row = change.session.get(Kernel, kernel_id)
             if row is None or row.project_id != project.id:
-                raise NotFound(f"There is no kernel {kernel_id} in {project.slug}.")
+                raise NotFound(
+                    f"There is no kernel {kernel_id} in {project.slug}.", hint="It has ended: nothing is left to do."
+                )
             self._revoke(change.session.get(Token, row.token_id), change.session)
             change.session.delete(row)
             change.audit("kernel.end", project, kernel_id)
@@ -329,7 +339,7 @@ class Projects:
             root = self.context.site.home / "projects" if "HIMALIA_HOME" in os.environ else Path.home() / "himalia"
             folder = (root / name).resolve()
         elif not Path(path).is_absolute():
-            raise Invalid(f"{path!r} is not an absolute folder.", field="path")
+            raise Invalid(f"{path!r} is not an absolute folder.", hint="Begin it with /.", field="path")
         else:
             folder = Path(path).resolve()
         if self._forbidden(folder):
@@ -357,7 +367,11 @@ class Projects:
                 if folder.is_relative_to(place) or place.is_relative_to(folder):
                     known = role_in(session, principal, other) is not None
                     which = f"the project {other.slug!r}" if known else "another project"
-                    raise Conflict(f"{folder} and the folder of {which} lie within each other.", field="path")
+                    raise Conflict(
+                        f"{folder} and the folder of {which} lie within each other.",
+                        hint="Choose a folder outside of it.",
+                        field="path",
+                    )
 
 
 def _stages(manifest: Manifest) -> list[StageView]:

@@ -173,7 +173,10 @@ def authorize_site(context: Context, principal: Principal, action: str) -> None:
     """
     if principal.site_role not in SITE_ACTIONS[action]:
         deny(context, principal, action, None, None)
-        raise Forbidden(f"{action} is for {' and '.join(sorted(SITE_ACTIONS[action]))} of the site.")
+        raise Forbidden(
+            f"{action} is for {' and '.join(sorted(SITE_ACTIONS[action]))} of the site.",
+            hint="Ask the account that owns the site (himalia status names its folder).",
+        )
 
 
 def authorize_metrics(context: Context, principal: Principal) -> None:

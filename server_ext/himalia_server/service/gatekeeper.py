@@ -77,7 +77,9 @@ class Gatekeeper:
             return
         if "\0" in scope["path"]:
             # no store takes it, not even for the audit log; nothing is looked up, so nothing is told
-            await self._close(scope, receive, send, Unreadable("The address holds a NUL character (%00)."))
+            await self._close(
+                scope, receive, send, Unreadable("The address holds a NUL character (%00).", hint="Leave it out.")
+            )
             return
         connection = HTTPConnection(scope)
         who = (bearer(connection), forwarded_person(connection))

@@ -129,6 +129,11 @@ def _database_problem(error: DBAPIError, home: Path) -> Problem | None:
             "The database is locked by another program.",
             hint="Try again in a few seconds. If it stays so, end what else has the database open.",
         )
+    if "unable to open database file" in text:
+        return Unavailable(
+            f"The database in {home} cannot be opened: the service has too many files open, or the file is gone.",
+            hint="Try again in a few seconds. If it stays so: himalia doctor.",
+        )
     # classes: connection, resources, intervention by an operator; a lost connection has no code at all
     lost = error.connection_invalidated or code[:2] in ("08", "53", "57")
     if lost or (not code and type(error.orig).__module__.startswith("psycopg")):

@@ -70,7 +70,8 @@ def for_mlflow(request: Request, project: str) -> dict[str, str]:
     sent = {name: request.headers[name] for name in _REQUEST_HEADERS if name in request.headers}
     sent["x-mlflow-workspace"] = project
     sent["x-forwarded-for"] = request.client.host if request.client else "unknown"
-    sent["x-request-id"] = request_id.get() or "unknown"
+    if (asked := request_id.get()) is not None:
+        sent["x-request-id"] = asked
     return sent
 
 

@@ -58,9 +58,7 @@ def archive(path: Path, members: list[tuple[tarfile.TarInfo, bytes]]) -> Path:
     ],
     ids=lambda members: ", ".join(f"{member.type.decode()} {member.name[:30]!r}" for member, _ in members),
 )
-def test_what_is_no_plain_file_inside_is_refused(
-    tmp_path: Path, members: list[tuple[tarfile.TarInfo, bytes]]
-) -> None:
+def test_what_is_no_plain_file_inside_is_refused(tmp_path: Path, members: list[tuple[tarfile.TarInfo, bytes]]) -> None:
     made = archive(tmp_path / "evil.tar.gz", members)
     place = tmp_path / "place"
     place.mkdir()
