@@ -38,7 +38,7 @@ def guard() -> None:
 
     path = os.pathsep.join(filter(None, [GUARD, os.environ.get("PYTHONPATH")]))
     debugpy.configure(pythonEnv={**os.environ, "PYTHONPATH": path})
-    create = sockets.create_server
+    create: Any = sockets.create_server
 
     def create_server(*arguments: Any, **options: Any) -> socket.socket:
         made = create(*arguments, **options)

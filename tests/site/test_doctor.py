@@ -59,7 +59,7 @@ def asleep(sick: Lab, tmp_path: Path) -> Lab:
     with closing(sqlite3.connect(sick.site.database)) as source, closing(sqlite3.connect(lab.site.database)) as copy:
         source.backup(copy)
     lab.site.database.chmod(0o600)
-    lab.site.remember(runtime=str(tmp_path / "run"))
+    lab.site.remember(runtime=str(tmp_path / f"himalia-{lab.site.id}"))
     return lab
 
 
@@ -543,7 +543,9 @@ def test_a_disk_that_is_nearly_full(asleep: Lab, tmp_path: Path) -> None:
         found = {finding.check: finding for finding in examine(tmp_path / "small" / "home") if not finding.ok}
         assert set(found) == {"disk"}
         assert found["disk"].detail.startswith("8 MiB free")
-        asleep.site.remember(runtime=str(tmp_path / "small"))
+        runtime = tmp_path / "small" / asleep.site.runtime.name
+        runtime.mkdir(mode=0o700)
+        asleep.site.remember(runtime=str(runtime))
         (said,) = [finding for finding in examine(asleep.home) if not finding.ok]
         assert (said.check, "is full" in said.detail) == ("runtime folder", True)
 

@@ -51,6 +51,9 @@ def says_full(text: str) -> bool:
 
 def test_requests_are_refused_and_go_on(lab: Lab) -> None:
     """Every kind of making something; nothing of what was refused is there, the next one works."""
+    folder = lab.root / "projects" / "second"
+    folder.mkdir(parents=True)
+    (folder / "himalia.toml").write_text('[project]\nname = "second"\n')
     for _ in range(times(3)):
         key = token(lab)
         with no_space(lab.home):
@@ -59,7 +62,7 @@ def test_requests_are_refused_and_go_on(lab: Lab) -> None:
                 (f"/projects/{SLUG}/clusters", {"name": "second", "workers": 1}),
                 (f"/projects/{SLUG}/deployments", {"name": "second", "model": "models:/tiny/1"}),
                 (f"/projects/{SLUG}/deployments/{ENDPOINT}/tokens", {"label": "x", "days": 1}),
-                ("/projects", {"name": "second", "path": str(lab.root / "projects" / "second")}),
+                ("/projects", {"name": "second", "path": str(folder)}),
             ):
                 reply = lab.request("POST", path, json=body)
                 assert reply.status_code in (503, 507) or reply.status_code < 300, reply.text

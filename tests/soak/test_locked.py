@@ -41,7 +41,7 @@ def locked(database: Path) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
     with running_lab() as made:
-        furnish(made)
+        furnish(made, cluster=False)
         yield made
 
 

@@ -62,7 +62,7 @@ def test_what_can_be_made_again_is(lab: Lab, what: str) -> None:
 def test_the_folder_of_sockets(lab: Lab) -> None:
     key, pid = token(lab), lab.get("/service")["pid"]
     shutil.rmtree(lab.site.runtime)
-    wait_until(lambda: (lab.site.runtime / "mlflow.sock").exists(), 120, "MLflow's socket")
+    wait_until(lambda: (lab.site.runtime / "mlflow.sock").exists(), 240, "MLflow's socket")
     is_well(lab, key)
     assert lab.get("/service")["pid"] == pid
 
@@ -91,6 +91,7 @@ def test_a_projects_folder(lab: Lab) -> None:
     reply = lab.request("POST", "/projects/gone/runs", json={})
     assert reply.status_code in (404, 409, 422), reply.text
     assert str(folder) in reply.text, reply.text
+    lab.tracking_ready()
     assert lab.request("DELETE", "/projects/gone").status_code < 300
 
 

@@ -6,7 +6,7 @@ The folder is on the path of that process alone; see `himalia._debugger`.
 import socket
 from typing import Any
 
-from peers import of_this_account
+from peers import of_this_account  # type: ignore[import-not-found]
 
 _accept = socket.socket.accept
 

@@ -344,9 +344,11 @@ class Clusters:
             row = change.session.get(Cluster, cluster.id)
             if row is None or row.state == "closing":
                 return
-            row.state, row.error = state.state, state.error
+            # a holder that closes although nobody stopped the cluster is started again
+            shown = "starting" if state.state == "closing" else state.state
+            row.state, row.error = shown, state.error
             data = {
-                "state": state.state,
+                "state": shown,
                 "workers": state.running,
                 "wanted": state.wanted,
                 "error": state.error,
@@ -387,7 +389,7 @@ class Clusters:
         return ClusterView(
             name=cluster.name,
             profile=cluster.profile,
-            state=state.state if state and cluster.state != "closing" else cluster.state,
+            state=state.state if state and "closing" not in (cluster.state, state.state) else cluster.state,
             workers=state.running if state else 0,
             wanted=state.wanted if state else cluster.workers,
             threads=state.threads if state else 0,

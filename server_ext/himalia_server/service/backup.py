@@ -7,6 +7,7 @@ they name is never changed afterwards, only added to, so that the service may go
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import io
@@ -25,6 +26,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 
 from himalia import __version__
 
@@ -86,6 +88,11 @@ def back_up(site: Site, target: Path, *, with_projects: bool, progress: Progress
             summary = _write(site, file, Path(scratch), with_projects=with_projects, progress=progress)
             file.flush()
             os.fsync(file.fileno())
+    except (OperationalError, sqlite3.OperationalError) as error:
+        target.unlink(missing_ok=True)
+        if "disk is full" in str(error):
+            raise OSError(errno.ENOSPC, "No space left on device", str(site.home)) from error
+        raise
     except BaseException:
         target.unlink(missing_ok=True)
         raise
