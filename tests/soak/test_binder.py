@@ -43,7 +43,6 @@ def opened(machine: Machine, source: Path, built: Path) -> Iterator[int]:
     env = machine._environ(built) | {"HOME": str(source), "TMPDIR": str(machine.base)}
     for name in ("HIMALIA_HOME", "JUPYTER_CONFIG_DIR"):
         env.pop(name, None)
-    env["XDG_DATA_HOME"] = str(source / ".local" / "share")
     with (machine.base / "lab.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=source, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     try:
@@ -53,7 +52,7 @@ def opened(machine: Machine, source: Path, built: Path) -> Iterator[int]:
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(60)
-        subprocess.run(["himalia", "down"], env=env, check=True)
+        subprocess.run(["himalia", "down"], env=env | {"HIMALIA_HOME": str(source / "himalia")}, check=True)
 
 
 def answers(port: int) -> bool:
@@ -74,11 +73,11 @@ def test_the_page_opens_on_the_demo_which_runs_to_its_end(opened: int, source: P
         base = f"http://127.0.0.1:{opened}"
         first = client.get(f"{base}/")
         location = first.headers["location"].rstrip("?")
-        assert location == "/lab/workspaces/nyc-flights/tree/himalia/nyc-flights"
+        assert location == "/lab/workspaces/nyc-flights/tree/himalia/projects/nyc-flights"
         page = client.get(base + location)
         assert page.status_code == 200
         assert '"himalia"' in page.text, "the labextension is loaded"
-        assert client.get(f"{base}/api/contents/himalia/nyc-flights/himalia.toml").status_code == 200
+        assert client.get(f"{base}/api/contents/himalia/projects/nyc-flights/himalia.toml").status_code == 200
         status = client.get(f"{base}/himalia/api/status").json()
         assert (status["state"], status["root"]) == ("running", str(source))
         log = source / "himalia-demo.log"
@@ -88,11 +87,11 @@ def test_the_page_opens_on_the_demo_which_runs_to_its_end(opened: int, source: P
     doctor = subprocess.run(
         ["himalia", "doctor"],
         env=machine._environ(machine.base / "binder" / "bin")
-        | {"HOME": str(source), "XDG_DATA_HOME": str(source / ".local" / "share"), "TMPDIR": str(machine.base)}
-        | {"HIMALIA_HOME": str(source / ".local" / "share" / "himalia")},
+        | {"HOME": str(source), "TMPDIR": str(machine.base)}
+        | {"HIMALIA_HOME": str(source / "himalia")},
         capture_output=True,
         text=True,
         check=False,
     )
     assert doctor.returncode == 0, doctor.stdout
-    assert [path.name for path in (source / "himalia").iterdir()] == ["nyc-flights"]
+    assert [path.name for path in (source / "himalia" / "projects").iterdir()] == ["nyc-flights"]

@@ -29,6 +29,8 @@ NETWORK_FILE_SYSTEMS = {
 MOUNTS = Path("/proc/mounts")
 MIGRATION_SECONDS = 120.0
 MIGRATING = "Another process has been migrating {} for two minutes. Wait for its end, or stop it, then start again."
+PATIENCE, SHORT_PATIENCE = 30_000, 500
+"""Milliseconds that a writer waits while another process has SQLite's lock; and once one has waited in vain."""
 CONNECTIONS = 8
 """Kept open to a database."""
 MORE_CONNECTIONS = 56
@@ -88,6 +90,7 @@ class Sqlite:
                 "settings.toml."
             )
         self.path, self.name = path, str(path)
+        self._patience = PATIENCE
         self.engine = create_engine(
             URL.create("sqlite", database=str(path)),
             connect_args={"timeout": 30},
@@ -95,7 +98,19 @@ class Sqlite:
             max_overflow=MORE_CONNECTIONS,
         )
         event.listen(self.engine, "connect", _on_connect)
-        event.listen(self.engine, "begin", _on_begin)
+        event.listen(self.engine, "begin", self._begin)
+
+    def _begin(self, connection: Any) -> None:
+        if not connection.get_execution_options().get("himalia_write", False):
+            connection.exec_driver_sql("BEGIN")
+            return
+        connection.exec_driver_sql(f"PRAGMA busy_timeout={self._patience}")
+        try:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        except OperationalError:
+            self._patience = SHORT_PATIENCE  # those who wait behind this one would else do so one after the other
+            raise
+        self._patience = PATIENCE
 
     def serialise(self, session: Session) -> None:
         # at once, because SQLite fails the upgrade of a read lock
@@ -227,10 +242,5 @@ def _on_connect(connection: Any, _record: Any) -> None:
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=NORMAL")
     cursor.execute("PRAGMA foreign_keys=ON")
-    cursor.execute("PRAGMA busy_timeout=30000")
+    cursor.execute(f"PRAGMA busy_timeout={PATIENCE}")
     cursor.close()
-
-
-def _on_begin(connection: Any) -> None:
-    write = connection.get_execution_options().get("himalia_write", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
