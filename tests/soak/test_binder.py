@@ -6,6 +6,7 @@ clone that is the home folder, and starts the server as the argument of `start`.
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -44,13 +45,15 @@ def opened(machine: Machine, source: Path, built: Path) -> Iterator[int]:
     for name in ("HIMALIA_HOME", "JUPYTER_CONFIG_DIR"):
         env.pop(name, None)
     with (machine.base / "lab.log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=source, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        process = subprocess.Popen(
+            command, cwd=source, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        )
     try:
         wait_until(lambda: answers(port) or process.poll() is not None, 120, "JupyterLab")
         assert process.poll() is None, (machine.base / "lab.log").read_text()
         yield port
     finally:
-        process.send_signal(signal.SIGTERM)
+        os.killpg(process.pid, signal.SIGTERM)  # the demo too, which would start the service again
         process.wait(60)
         subprocess.run(["himalia", "down"], env=env | {"HIMALIA_HOME": str(source / "himalia")}, check=True)
 
