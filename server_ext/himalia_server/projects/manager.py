@@ -23,6 +23,7 @@ from ..service.context import Context
 from ..service.identity import start_ticks
 from ..service.once import Once
 from ..service.problems import Conflict, Forbidden, Invalid, NotFound
+from ..service.site import standard_home
 from ..store import Kernel, Member, Project, StageRun, Token
 from ..team import Role
 from .manifest import SLUG, Manifest, ManifestCache, ManifestFault, edges, read_manifest
@@ -336,7 +337,9 @@ class Projects:
             Invalid: a project cannot be there.
         """
         if path is None:
-            root = self.context.site.home / "projects" if "HIMALIA_HOME" in os.environ else Path.home() / "himalia"
+            home = self.context.site.home
+            # the standard place is hidden, so that no file browser shows what lies there
+            root = Path.home() / "himalia" if home == standard_home() else home / "projects"
             folder = (root / name).resolve()
         elif not Path(path).is_absolute():
             raise Invalid(f"{path!r} is not an absolute folder.", hint="Begin it with /.", field="path")

@@ -13,8 +13,8 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 VISIBLE = r"[^\x00-\x1f\x7f]"
 """A character that is no control character; PostgreSQL takes no NUL, and a log line no line break."""
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
-BIGGEST = 2**31 - 1
-"""The largest number that a column of integers holds; PostgreSQL does not even compare with a larger one."""
+BIGGEST = 2**63 - 1
+"""The largest number that a column of numbers holds; PostgreSQL does not even compare with a larger one."""
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,11 @@ SHORT = 40
 def default_home() -> Path:
     """Where the site lives: `$HIMALIA_HOME`, else the user's data folder."""
     chosen = os.environ.get("HIMALIA_HOME")
-    if chosen:
-        return Path(chosen).expanduser().absolute()
+    return Path(chosen).expanduser().absolute() if chosen else standard_home()
+
+
+def standard_home() -> Path:
+    """Where a site lives when nobody says otherwise."""
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Application Support" / "himalia"
     data = os.environ.get("XDG_DATA_HOME")

@@ -7,7 +7,7 @@ import threading
 import time
 from typing import Any
 
-from sqlalchemy import JSON, Float, ForeignKey, Index, Integer, String, Text, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, Float, ForeignKey, Index, Integer, String, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -34,6 +34,10 @@ def continue_ids(newest: str) -> None:
     global _id_time
     with _id_lock:
         _id_time = max(_id_time, int(newest[:11], 16))
+
+
+_Count = BigInteger().with_variant(Integer, "sqlite")
+"""Counts up for ever. SQLite's Integer has 64 bits, and only that name numbers rows by itself."""
 
 
 class Base(DeclarativeBase):
@@ -117,7 +121,7 @@ class AuditRow(Base):
     """One change or denial; each row's hash covers the row before it, so that a gap or an edit shows."""
 
     __tablename__ = "audit"
-    seq: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
+    seq: Mapped[int] = mapped_column(_Count, primary_key=True, autoincrement=True)
     at: Mapped[float] = mapped_column(Float)
     actor: Mapped[str] = mapped_column(String(128))
     purpose: Mapped[str] = mapped_column(String(16))
@@ -135,7 +139,7 @@ class EventRow(Base):
     """One published change of state; `seq` numbers never repeat and never go back."""
 
     __tablename__ = "events"
-    seq: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
+    seq: Mapped[int] = mapped_column(_Count, primary_key=True, autoincrement=True)
     at: Mapped[float] = mapped_column(Float)
     project_id: Mapped[str | None] = mapped_column(String(32))
     project: Mapped[str | None] = mapped_column(String(63))

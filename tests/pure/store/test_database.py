@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from himalia_server.service.journal import Events, audit, verify_chain
 from himalia_server.store import AuditRow, Base, Database, EventRow, StoreRefused, User, engines, file_system_type
@@ -123,6 +123,18 @@ def test_numbers_of_events_never_come_again(database: Database) -> None:
     with database.write() as session:
         events.add(session, "tried", None, {})
     assert [event.seq for event in events.after(0)] == [4]
+
+
+def test_numbers_of_events_have_63_bits(database: Database) -> None:
+    high = 2**31 + 5
+    with database.write() as session:
+        session.add(EventRow(seq=high, at=1.0, topic="tried", data={}))
+    with database.write() as session:
+        numbered = EventRow(at=1.0, topic="tried", data={})
+        if database.engine.dialect.name == "postgresql":
+            session.execute(text("SELECT setval('events_seq_seq', :high)"), {"high": high})
+        session.add(numbered)
+    assert numbered.seq == high + 1
 
 
 def test_only_one_service_owns_a_postgresql_database(postgresql: Postgresql, open_database: Opener) -> None:

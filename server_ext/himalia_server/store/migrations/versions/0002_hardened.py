@@ -32,6 +32,10 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("owner", "key"),
     )
     op.create_index("ix_request_keys_created_at", "request_keys", ["created_at"])
+    if op.get_bind().dialect.name == "postgresql":
+        for table in ("audit", "events"):
+            op.alter_column(table, "seq", type_=sa.BigInteger())
+            op.execute(f"ALTER SEQUENCE {table}_seq_seq AS bigint")
     op.add_column("runs", sa.Column("request_id", sa.String(length=64)))
     for table, column in INDEXES:
         op.create_index(f"ix_{table}_{column}", table, [column])
