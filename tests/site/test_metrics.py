@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Callable
 
+import httpx
 import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -143,3 +145,45 @@ def test_an_mlflow_that_hangs_holds_up_no_other_request(lab: Lab) -> None:
     finally:
         os.kill(pid, signal.SIGCONT)
     wait_until(lambda: read(lab)[key("himalia_tracking_up")] == 1.0, 60, "MLflow again")
+
+
+def test_predictions_are_counted_by_endpoint(lab: Lab) -> None:
+    """With a valid key only, so that strangers make up no series; also over the death of the gateway's worker."""
+    lab.tracking_ready()
+    if not lab.get("/projects/tiny/models")["items"]:
+        lab.wait_run("tiny", lab.post("/projects/tiny/runs")["id"])
+    lab.post("/projects/tiny/deployments", {"name": "counted", "model": "models:/tiny/1"})
+    path = "/projects/tiny/deployments/counted"
+    wait_until(lambda: lab.get(path)["state"] == "ready", 120, "the endpoint")
+    token = lab.post(f"{path}/tokens", {"label": "test", "days": 1})["token"]
+    url = lab.get(path)["url"]
+
+    def ask(key: str, body: object) -> int:
+        headers = {"Authorization": f"Bearer {key}"}
+        return httpx.post(url, json=body, headers=headers, trust_env=False, timeout=60).status_code
+
+    good = {"dataframe_split": {"columns": ["a", "b"], "data": [[19.0, 0.0]]}}
+    assert [ask(token, good) for _ in range(3)] == [200, 200, 200]
+    assert ask(token, {"nonsense": 1}) == 400
+    assert ask("hmd_wrong", good) == 401
+    ok = key("himalia_endpoint_requests_total", endpoint="counted", status="200")
+    wait_until(lambda: read(lab).get(ok) == 3, 10, "the counts")
+    found = read(lab)
+    assert found[key("himalia_endpoint_requests_total", endpoint="counted", status="400")] == 1
+    assert key("himalia_endpoint_requests_total", endpoint="counted", status="401") not in found
+    assert found[key("himalia_endpoint_request_seconds_count", endpoint="counted")] == 4
+    assert found[key("himalia_endpoint_request_seconds_bucket", endpoint="counted", le="+Inf")] == 4
+    assert found[key("himalia_endpoint_request_seconds_sum", endpoint="counted")] > 0
+    (worker,) = (process for process in lab.processes("himalia_server.gateway.worker"))
+    worker.kill()
+    wait_until(lambda: ask_again(lambda: ask(token, good)), 30, "another worker")
+    wait_until(lambda: read(lab).get(ok, 0) >= 4, 10, "counts of the next worker, added to those before")
+    assert lab.request("DELETE", path).status_code == 204
+
+
+def ask_again(ask: Callable[[], int]) -> bool:
+    """Whether it is answered with 200 now; the connection may be refused."""
+    try:
+        return ask() == 200
+    except httpx.TransportError:
+        return False

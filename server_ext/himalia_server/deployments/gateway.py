@@ -21,6 +21,7 @@ from ..service.site import private_folder, write_private
 log = logging.getLogger(__name__)
 CHILD = "gateway"
 APPLY_SECONDS = 5.0
+COUNTS_SECONDS = 2.0
 
 
 class GatewayProcess:
@@ -123,6 +124,21 @@ class GatewayProcess:
         except OSError:
             # it is starting, and then reads the file anyway
             log.info("gateway not reachable for a reload")
+
+    def counts(self) -> dict[str, Any]:
+        """Requests since the gateway's start (`himalia_server.gateway.counts.Counts.total`); {} when it is away."""
+        try:
+            with self._connect() as connection:
+                connection.settimeout(COUNTS_SECONDS)
+                connection.sendall(b'{"op": "counts"}\n')
+                with connection.makefile("rb") as lines:
+                    for line in lines:
+                        message = json.loads(line)
+                        if "counts" in message:
+                            return dict(message["counts"])
+        except OSError:
+            pass  # it is not there, starts, or hangs: a reading of numbers is not the place to say so
+        return {}
 
     def _follow(self) -> None:
         while self.context.children.get(CHILD) is not None and not self.context.stopping.is_set():

@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 import orjson
 
 from himalia_server.gateway.config import Limits
+from himalia_server.gateway.counts import Counts
 from himalia_server.gateway.exchange import Exchange, error_body
 from himalia_server.gateway.inputs import ContentTypeError, check_content_type
 from himalia_server.gateway.keys import Access
@@ -22,8 +23,9 @@ UNAUTHENTICATED = "A valid deployment token is needed: send the header 'Authoriz
 class GatewayApplication:
     """Answers HTTP requests with the help of a `Router`."""
 
-    def __init__(self, router: Router) -> None:
+    def __init__(self, router: Router, counts: Counts) -> None:
         self._router = router
+        self._counts = counts
 
     @property
     def limits(self) -> Limits:
@@ -45,11 +47,20 @@ class GatewayApplication:
             self._refuse(exchange, 404, "RESOURCE_DOES_NOT_EXIST", "There is nothing at this address.")
         elif action == "":
             self._allow(exchange, "GET", "HEAD")
-        elif self._allow(exchange, "POST"):
+        else:
+            self._count(exchange, name)
+            if not self._allow(exchange, "POST"):
+                return
             try:
                 check_content_type(exchange.headers.get("content-type"))
             except ContentTypeError as error:
                 self._refuse(exchange, 415, "BAD_REQUEST", str(error))
+
+    def _count(self, exchange: Exchange, name: str | None) -> None:
+        assert name is not None
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        exchange.on_answered = lambda status: self._counts.add(name, status, clock() - began)
 
     def complete(self, exchange: Exchange) -> None:
         """Answer a request that `begin` let through."""

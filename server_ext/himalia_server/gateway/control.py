@@ -1,7 +1,7 @@
 """The control socket: newline-delimited JSON for the service, in `RUN/control.sock` (0600).
 
-Clients send ``{"op": "reload"}`` or ``{"op": "state"}``. Each client gets ``{"state": …}`` when it connects,
-after each change, and when it asks. The state's ``config_version`` is that of the configuration by which
+Clients send ``{"op": "reload"}``, ``{"op": "state"}`` or ``{"op": "counts"}``. Each client gets ``{"state": …}`` when
+it connects, after each change, and when it asks; ``{"counts": …}`` (`himalia_server.gateway.counts`) when it asks. The state's ``config_version`` is that of the configuration by which
 requests are answered: it is told only when the worker has taken it over.
 """
 
@@ -79,10 +79,17 @@ class Client:
 class ControlServer:
     """The listener and its clients, driven by the parent's loop."""
 
-    def __init__(self, path: Path, state: Callable[[], dict[str, Any]], reload: Callable[[], None]) -> None:
-        """*state* gives what is pushed; *reload* reads the configuration again."""
+    def __init__(
+        self,
+        path: Path,
+        state: Callable[[], dict[str, Any]],
+        counts: Callable[[], dict[str, Any]],
+        reload: Callable[[], None],
+    ) -> None:
+        """*state* gives what is pushed, *counts* what is asked for; *reload* reads the configuration again."""
         self._path = path
         self._state = state
+        self._counts = counts
         self._reload = reload
         self._clients: dict[int, Client] = {}
         self._accepts_at = 0.0
@@ -147,8 +154,10 @@ class ControlServer:
             self._reload()
         elif operation == "state":
             client.push(self._line())
+        elif operation == "counts":
+            client.push(json.dumps({"counts": self._counts()}).encode() + b"\n")
         else:
-            client.push(b'{"error": "unknown message; send {\\"op\\": \\"reload\\" or \\"state\\"}"}\n')
+            client.push(b'{"error": "unknown message; send {\\"op\\": \\"reload\\", \\"state\\" or \\"counts\\"}"}\n')
 
     def push(self) -> None:
         """Tell every client the state."""

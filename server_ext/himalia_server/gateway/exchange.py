@@ -27,6 +27,7 @@ class Exchange:
         "keep_alive_1_0",
         "method",
         "on_abandoned",
+        "on_answered",
         "path",
         "refused",
         "request_id",
@@ -45,6 +46,7 @@ class Exchange:
         self.keep_alive_1_0 = False
         self.refused: tuple[int, bytes, tuple[tuple[str, str], ...]] | None = None
         self.on_abandoned: Callable[[], None] | None = None
+        self.on_answered: Callable[[int], None] | None = None
         self._finished = finished
 
     def identify(self) -> None:
@@ -68,6 +70,8 @@ class Exchange:
         )
         sent = b"" if self.method == "HEAD" else body
         self.response = b"".join((STATUS_LINES[status], head.encode("latin-1"), sent))
+        if self.on_answered is not None:
+            self.on_answered(status)
         self._finished()
 
     def fail(self, status: int, code: str, message: str, *headers: tuple[str, str]) -> None:

@@ -21,6 +21,7 @@ from typing import Any
 
 from himalia_server.gateway.config import Config, ConfigError, read_config
 from himalia_server.gateway.control import ControlServer
+from himalia_server.gateway.counts import Counts
 from himalia_server.gateway.fleet import Fleet
 from himalia_server.gateway.logs import Log
 from himalia_server.gateway.worker_process import WorkerProcess
@@ -49,7 +50,8 @@ class Parent:
         self._config_error: str | None = None
         self._lock = _take_run_dir(run_dir)
         self._listener = _listen(self._config.host, self._config.port)
-        self._control = ControlServer(run_dir / "control.sock", self.state, self.reload)
+        self._counts = Counts()
+        self._control = ControlServer(run_dir / "control.sock", self.state, self._counts.total, self.reload)
         self._fleet = Fleet(run_dir, self._log)
         self._awaited: tuple[int, int] | None = None
         self._confirmed_version = 0
@@ -173,7 +175,9 @@ class Parent:
         for message in self._worker.receive():
             if "pong" in message:
                 continue
-            if "stuck" in message:
+            if "counts" in message:
+                self._counts.merge(message["counts"])
+            elif "stuck" in message:
                 self._fleet.kill(message["stuck"])
             else:
                 self._fleet.used(message["sequence"], message["links"])

@@ -22,6 +22,7 @@ from typing import Any, cast
 from himalia._replica_life import die_with_parent
 from himalia_server.gateway.application import GatewayApplication
 from himalia_server.gateway.connection import Connection
+from himalia_server.gateway.counts import Counts
 from himalia_server.gateway.logs import Log
 from himalia_server.gateway.router import Router
 
@@ -41,7 +42,8 @@ class Worker:
         self._server: asyncio.Server | None = None
         self._connections: set[Connection] = set()
         self._router = Router(self._log, self._report)
-        self._application = GatewayApplication(self._router)
+        self._counts = Counts()
+        self._application = GatewayApplication(self._router, self._counts)
         self._room = max(64, _raise_file_limit() - 64)
 
     async def run(self) -> None:
@@ -75,8 +77,14 @@ class Worker:
             await asyncio.sleep(SWEEP_SECONDS)
             now = self._loop.time()
             self._router.sweep(now)
+            self._report_counts()
             for connection in list(self._connections):
                 connection.check(now)
+
+    def _report_counts(self) -> None:
+        counts = self._counts.take()
+        if counts:
+            self._report({"counts": counts})
 
     async def _drain(self, seconds: float) -> None:
         """Accept no more, answer what is here, at most for *seconds*."""
@@ -87,6 +95,7 @@ class Worker:
             for connection in list(self._connections):
                 connection.drain()
             await asyncio.sleep(0.02)
+        self._report_counts()
         if self._router.unanswered:
             self._log.warning("requests were given up at the end", unanswered=self._router.unanswered)
 

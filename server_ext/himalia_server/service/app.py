@@ -71,7 +71,7 @@ def create_app(context: Context, shut_down: Callable[[], None]) -> FastAPI:
     denials = Denials(context)
     state.gatekeeper_flush = denials.flush
     counts = RequestCounts()
-    state.metrics = SiteMetrics(context, counts, lambda: state.tracking.wait(0))
+    state.metrics = SiteMetrics(context, counts, lambda: state.tracking.wait(0), state.deployments.gateway.counts)
     # the last one is the outermost
     app.add_middleware(_BodyLimit)
     app.add_middleware(Gatekeeper, context=context, denials=denials)

@@ -7,7 +7,8 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import accumulate
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -59,13 +60,15 @@ class RequestCounts:
             for (method, route, status), count in self._statuses.items():
                 counter.add_metric([method, route, str(status)], count)
             for (method, route), (counts, total) in self._latencies.items():
-                buckets, below = [], 0
-                for bound, count in zip((*BUCKETS, None), counts, strict=True):
-                    below += count
-                    buckets.append(("+Inf" if bound is None else repr(bound), float(below)))
-                histogram.add_metric([method, route], buckets, sum_value=total[0])
+                histogram.add_metric([method, route], _cumulated(BUCKETS, counts), sum_value=total[0])
         yield counter
         yield histogram
+
+
+def _cumulated(bounds: Sequence[float], counts: Sequence[int]) -> list[tuple[str, float]]:
+    """Buckets as Prometheus has them: each holds what is below its bound."""
+    names = [*(repr(float(bound)) for bound in bounds), "+Inf"]
+    return [(name, float(below)) for name, below in zip(names, accumulate(counts), strict=True)]
 
 
 class CountRequests:
@@ -119,8 +122,14 @@ _COUNTED = (
 class SiteMetrics:
     """Everything, collected anew for each reading."""
 
-    def __init__(self, context: Context, counts: RequestCounts, tracking_up: Callable[[], bool]) -> None:
-        self.context, self.counts, self.tracking_up = context, counts, tracking_up
+    def __init__(
+        self,
+        context: Context,
+        counts: RequestCounts,
+        tracking_up: Callable[[], bool],
+        endpoints: Callable[[], dict[str, Any]],
+    ) -> None:
+        self.context, self.counts, self.tracking_up, self.endpoints = context, counts, tracking_up, endpoints
 
     def collect(self) -> Iterable[Any]:
         """Prometheus' metric families."""
@@ -152,7 +161,27 @@ class SiteMetrics:
         for kind, count in sorted(self.context.children.restarts().items()):
             restarts.add_metric([kind], count)
         yield restarts
+        yield from self._endpoints()
         yield from self.counts.families()
+
+    def _endpoints(self) -> Iterator[Any]:
+        """What the gateway has counted since it started."""
+        from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+
+        requests = CounterMetricFamily(
+            "himalia_endpoint_requests", "Requests to endpoints that had a valid key.", labels=["endpoint", "status"]
+        )
+        latencies = HistogramMetricFamily(
+            "himalia_endpoint_request_seconds", "From a request's head to its answer.", labels=["endpoint"]
+        )
+        counted = self.endpoints()
+        for name, found in sorted(counted.get("endpoints", {}).items()):
+            for status, count in sorted(found["statuses"].items()):
+                requests.add_metric([name, status], count)
+            buckets = _cumulated(counted["bounds"], found["buckets"])
+            latencies.add_metric([name], buckets, sum_value=found["seconds"])
+        yield requests
+        yield latencies
 
     def _projects(self) -> Any:
         from prometheus_client.core import GaugeMetricFamily
