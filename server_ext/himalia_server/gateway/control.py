@@ -1,8 +1,9 @@
 """The control socket: newline-delimited JSON for the service, in `RUN/control.sock` (0600).
 
 Clients send ``{"op": "reload"}``, ``{"op": "state"}`` or ``{"op": "counts"}``. Each client gets ``{"state": …}`` when
-it connects, after each change, and when it asks; ``{"counts": …}`` (`himalia_server.gateway.counts`) when it asks. The state's ``config_version`` is that of the configuration by which
-requests are answered: it is told only when the worker has taken it over.
+it connects, after each change, and when it asks; ``{"counts": …}`` (`himalia_server.gateway.counts`) when it asks.
+The state's ``config_version`` is that of the configuration by which requests are answered: it is told only when the
+worker has taken it over.
 """
 
 from __future__ import annotations

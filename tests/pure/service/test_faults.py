@@ -156,7 +156,7 @@ def test_the_record_of_an_end_needs_no_new_room(tmp_path: Path) -> None:
 
 
 def test_the_gateways_control_socket_survives_too_many_open_files(tmp_path: Path) -> None:
-    server = control.ControlServer(tmp_path / "control.sock", dict, lambda: None)
+    server = control.ControlServer(tmp_path / "control.sock", dict, dict, lambda: None)
 
     class Exhausted:
         def accept(self) -> None:
