@@ -17,9 +17,10 @@ import psutil
 from sqlalchemy import select
 
 from himalia_server.service import lifecycle, tokens
+from himalia_server.service.context import open_store
 from himalia_server.service.lifecycle import Found
 from himalia_server.service.site import Site
-from himalia_server.store import Database, Member, Project, User
+from himalia_server.store import Member, Project, User
 from tests.waiting import short_dir, wait_until
 
 TRAIN = """
@@ -115,7 +116,7 @@ class Lab:
 
     def token(self, slug: str | None, role: str, purpose: str = "user", limit: str | None = None) -> str:
         """A token of another person: with *role* in the project *slug*, or a site role when that is None."""
-        database = Database(self.site.database, self.site.home / "backups")
+        database = open_store(self.site, self.site.settings())
         user = f"{purpose}-{role}-{slug or 'site'}"
         file = self.root / f"token-{user}"
         with database.write() as session:

@@ -143,7 +143,9 @@ def test_a_bad_page_is_told(lab: Lab, path: str, query: str, field: str) -> None
     assert field == "limit" or "leave it out for the first page" in document["detail"]
 
 
-@pytest.mark.parametrize("path", ["/audit?cursor=9223372036854775808", "/events?after=9223372036854775808", "/events?after=-1"])
+@pytest.mark.parametrize(
+    "path", ["/audit?cursor=9223372036854775808", "/events?after=9223372036854775808", "/events?after=-1"]
+)
 def test_a_number_that_no_row_can_have_is_told(lab: Lab, path: str) -> None:
     assert refused(lab, "GET", path, 422)["field"] in ("cursor", "after")
 

@@ -15,7 +15,7 @@ from websockets.sync.client import connect
 from himalia_server.projects.guides import guides
 from himalia_server.service import tokens
 from himalia_server.service.app import _routed
-from himalia_server.store import Database
+from himalia_server.service.context import open_store
 from tests.site.lab import Lab
 from tests.site.test_service_routes import BODIES, VALUES
 
@@ -152,7 +152,7 @@ def callers(lab: Lab) -> dict[str, dict[str, str]]:
     assert lab.found is not None
     viewer = lab.token("tiny", "viewer")
     dead = {}
-    database = Database(lab.site.database, lab.site.home / "backups")
+    database = open_store(lab.site, lab.site.settings())
     with database.write() as session:
         for name, seconds in (("expired", -1.0), ("revoked", 3600.0)):
             file = lab.root / f"token-{name}"
