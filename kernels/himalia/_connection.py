@@ -97,7 +97,7 @@ class Connection:
             "name": name,
             "workers": workers,
             "threads_per_worker": threads_per_worker,
-            "memory_limit": memory_limit,
+            "memory_limit": f"{memory_limit}B" if isinstance(memory_limit, int) else memory_limit,
         }
         body = {key: value for key, value in asked.items() if value is not None}
         return Cluster.from_json(self._call("POST", "/clusters", body), self)

@@ -19,16 +19,12 @@ ACTIONS = ("start", "scale", "stop", "client")
 PATIENCE_SECONDS = 5.0  # someone is waiting in front of the cell
 
 
-def _usage(text: str) -> UsageError:
-    return UsageError(text)
-
-
 def _one_line(call: Callable[[Connection], Any]) -> Any:
     """The result of *call*; what the service refuses becomes one line instead of a traceback."""
     try:
         return call(connect(PATIENCE_SECONDS))
     except HimaliaError as error:
-        raise _usage(" ".join(str(error).split())) from error
+        raise UsageError(" ".join(str(error).split())) from error
 
 
 @magics_class
@@ -71,19 +67,19 @@ class HimaliaMagics(Magics):
         """
         given = parse_argstring(self.cluster, line)
         if given.workers is not None and given.action != "start":
-            raise _usage("--workers belongs to %cluster start; to change a running cluster: %cluster scale N")
+            raise UsageError("--workers belongs to %cluster start; to change a running cluster: %cluster scale N")
         if not given.action:
             return _one_line(lambda here: here.clusters())
         if given.action not in ACTIONS:
             known = ", ".join(ACTIONS)
-            raise _usage(f"%cluster has no action {given.action!r}; it has {known}. See %cluster?")
+            raise UsageError(f"%cluster has no action {given.action!r}; it has {known}. See %cluster?")
         act: Callable[[list[str], int | None], Any] = getattr(self, f"_{given.action}")
         return act(given.values, given.workers)
 
     def _start(self, values: list[str], workers: int | None) -> Any:
         name = _at_most_one(values, "start [NAME] [--workers N]")
         if workers is not None and workers < 1:
-            raise _usage(f"--workers must be at least 1, not {workers}")
+            raise UsageError(f"--workers must be at least 1, not {workers}")
         wanted = name or os.environ.get("HIMALIA_CLUSTER")
         started = _one_line(lambda here: here.start_cluster(wanted or here.slug, workers))
         os.environ["HIMALIA_CLUSTER"] = started.name
@@ -91,7 +87,7 @@ class HimaliaMagics(Magics):
 
     def _scale(self, values: list[str], _: int | None) -> Any:
         if not values or not values[0].isdecimal():
-            raise _usage("write %cluster scale N [NAME], with N the number of workers")
+            raise UsageError("write %cluster scale N [NAME], with N the number of workers")
         name = _at_most_one(values[1:], "scale N [NAME]")
         workers = int(values[0])
         return _one_line(lambda here: here.scale_cluster(name or here.default_cluster().name, workers))
@@ -129,7 +125,7 @@ class HimaliaMagics(Magics):
 
 def _at_most_one(values: list[str], form: str) -> str | None:
     if len(values) > 1:
-        raise _usage(f"too many words; write %cluster {form}")
+        raise UsageError(f"too many words; write %cluster {form}")
     return values[0] if values else None
 
 

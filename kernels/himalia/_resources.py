@@ -315,8 +315,7 @@ class Run:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], connection: Connection | None = None) -> Run:
-        identity = data.get("id") or data.get("run_id") or ""
-        return cls(str(identity), str(data.get("state") or data.get("status") or "unknown"), dict(data), connection)
+        return cls(str(data["id"]), str(data["status"]), dict(data), connection)
 
     def refresh(self) -> Run:
         """The run as it is now."""

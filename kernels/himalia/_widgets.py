@@ -70,7 +70,7 @@ class _Panel:
         if self.cluster.state in {"stopped", "failed"}:
             return False
         waiting = self.target is not None and self.target != self.cluster.workers
-        return waiting or self.cluster.state in {"starting", "stopping", "scaling"}
+        return waiting or self.cluster.state in {"starting", "closing"}
 
     def _follow(self) -> None:
         if self.following.acquire(blocking=False):

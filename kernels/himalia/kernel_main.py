@@ -74,7 +74,7 @@ def start_kernel() -> None:
 
             if self.transport == "ipc":
                 use_unix_socket(self.ip)
-            elif self.curve_secretkey is not None:
+            elif getattr(self, "curve_secretkey", None) is not None:  # an older ipykernel has none
                 encrypt(self.curve_publickey, self.curve_secretkey)
             super().init_iopub(context)
 

@@ -131,7 +131,7 @@ class ExecutionManager(NotebookExecutionManager):
 
 
 class StageClient(PapermillNotebookClient):
-    """A notebook client whose kernel listens on unix sockets, and which ends by this module's exceptions."""
+    """A notebook client whose kernel listens on unix sockets, and which ends by the exceptions of `endings`."""
 
     folder: Path
     on_progress: Progress | None

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from himalia_kernels.files import write_whole
 
 PROVISIONER = "himalia"
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
@@ -51,7 +51,7 @@ def write_kernelspec(
     }
     folder = directory / name
     folder.mkdir(parents=True, exist_ok=True)
-    _write_atomically(folder / "kernel.json", json.dumps(document, indent=1) + "\n")
+    write_whole(folder / "kernel.json", json.dumps(document, indent=1) + "\n", mode=0o644)
     return folder
 
 
@@ -83,17 +83,3 @@ def _check(name: str, python: Path | str, launcher: Path, project: str) -> None:
         raise ValueError(f"the interpreter must be an absolute path, not {str(python)!r}")
     if not launcher.is_absolute() or not launcher.is_file():
         raise ValueError(f"the layer has no launcher at {launcher}")
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".kernel-")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from himalia_kernels.files import write_whole
 
 HEADING = re.compile(r"^#{1,6}\s+(.+?)\s*#*$")
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
@@ -84,12 +84,5 @@ def save(notebook: Any, path: Path) -> None:
     """Write a notebook so that a reader sees all of it or the one before."""
     import nbformat
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(nbformat.writes(notebook))
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    # not worth a wait for the disk after each cell
+    write_whole(path, nbformat.writes(notebook), durable=False)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
+
+from himalia_kernels.files import write_whole
 
 Status = Literal["succeeded", "failed", "timed_out", "kernel_died", "cancelled"]
 Oom = bool | Literal["unknown"] | None
@@ -92,24 +92,9 @@ class Outcome:
     hint: str | None = None
 
 
-def write_json(path: Path, document: Mapping[str, Any]) -> None:
-    """Write *document* so that a reader sees all of it or nothing; mode 0600."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(document, file, ensure_ascii=False, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
 def write_outcome(path: Path, outcome: Outcome) -> None:
-    """Write the outcome document."""
-    write_json(path, asdict(outcome))
+    """Write the outcome document (0600)."""
+    write_whole(path, json.dumps(asdict(outcome), ensure_ascii=False, indent=1))
 
 
 def _text(data: Mapping[str, Any], key: str) -> str:

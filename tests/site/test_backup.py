@@ -51,7 +51,7 @@ def used(lab: Lab) -> Iterator[dict[str, Any]]:
 
 def holdings(lab: Lab) -> dict[str, Any]:
     """What must be the same afterwards."""
-    runs = lab.get("/projects/tiny/runs")["items"]
+    runs = wait_until(lambda: ended_runs(lab), 180, "the end of all runs")
     done = next(run for run in runs if run["status"] == "succeeded")
     notebook = lab.request("GET", f"/projects/tiny/runs/{done['id']}/stages/train/notebook")
     assert notebook.status_code == 200, notebook.text
@@ -61,6 +61,12 @@ def holdings(lab: Lab) -> dict[str, Any]:
         "notebook": notebook.text,
         "models": lab.get("/projects/tiny/models")["items"],
     }
+
+
+def ended_runs(lab: Lab) -> list[dict[str, Any]] | None:
+    """All runs; None while one goes on (other tests of the session start some)."""
+    runs: list[dict[str, Any]] = lab.get("/projects/tiny/runs?limit=100")["items"]
+    return runs if all(run["ended_at"] for run in runs) else None
 
 
 def wait_ready(lab: Lab) -> None:

@@ -9,12 +9,15 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import psutil
 import pytest
 
+from himalia_server.cli.api import Api
+from himalia_server.cli.output import Failure
 from himalia_server.service import lifecycle
 from tests.site.lab import Lab, running_lab
 from tests.soak.invariants import check
@@ -54,6 +57,28 @@ def test_a_service_that_is_killed_again_and_again_loses_nothing(fresh: Lab) -> N
     assert len(ledger.events) > 4
 
 
+def test_a_command_does_not_undo_a_stop(fresh: Lab) -> None:
+    """One that began before goes on over a crash, but ends when somebody stops the service."""
+    api = Api(fresh.site, fresh.start())
+    fresh.kill_service()
+    assert api.get("/service")["pid"] != fresh.found.identity.pid
+    fresh.stop()
+    with pytest.raises(Failure, match="was stopped while this command worked"):
+        api.get("/service")
+    assert service_processes(fresh.site) == []
+
+
+def test_a_start_that_is_killed_is_tried_again(fresh: Lab) -> None:
+    fresh.stop()  # unless the test before has done it
+    with ThreadPoolExecutor(1) as pool:
+        starting = pool.submit(himalia, "up")
+        for process in wait_until(lambda: service_processes(fresh.site), 60, "a start"):
+            kill(process.pid)
+        done = starting.result()
+    assert done.returncode == 0, done.stderr
+    fresh.start()
+
+
 @pytest.mark.parametrize("what", ["service.json", "tokens", "service.lock"])
 def test_a_removed_file_is_made_again(fresh: Lab, what: str) -> None:
     pid, path = fresh.start().identity.pid, fresh.home / what
@@ -61,6 +86,8 @@ def test_a_removed_file_is_made_again(fresh: Lab, what: str) -> None:
     wait_until(path.exists, 20, what)
     fresh.found = wait_until(lambda: lifecycle.find(fresh.site), 20, "the service")
     wait_until(lambda: (fresh.home / "tokens" / "user").exists(), 20, "the account's token")
+    # it is valid a moment after it was written
+    wait_until(lambda: fresh.request("GET", "/service").status_code == 200, 20, "a valid token")
     assert fresh.get("/service")["pid"] == pid
 
 
@@ -69,6 +96,25 @@ def test_a_removed_folder_of_sockets_is_made_again(fresh: Lab) -> None:
     shutil.rmtree(fresh.site.runtime)
     wait_until((fresh.site.runtime / "mlflow.sock").exists, 60, "MLflow's socket")
     fresh.tracking_ready()
+
+
+def test_a_reader_that_was_away_is_told_of_deletions(fresh: Lab) -> None:
+    fresh.tracking_ready()
+    last = fresh.get("/service")["last_event"]
+    folder = fresh.root / "projects" / "away"
+    folder.mkdir(parents=True)
+    (folder / "himalia.toml").write_text('[project]\nname = "away"\n')
+    fresh.post("/projects", {"name": "away", "path": str(folder)})
+    assert fresh.request("DELETE", "/projects/away").status_code == 204
+    fresh.kill_service()
+    seen = []
+    for event in Api(fresh.site, fresh.start()).events(last):
+        seen.append(event)
+        if event["topic"] == "project.deleted":
+            break
+    assert [event["seq"] for event in seen] == list(range(last + 1, last + 1 + len(seen)))
+    assert (seen[-1]["subject"], seen[-1]["data"]) == ("away", {})
+    assert "project.created" in [event["topic"] for event in seen]
 
 
 def test_files_that_run_out_are_told_and_come_back(fresh: Lab) -> None:

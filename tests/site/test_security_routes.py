@@ -14,7 +14,7 @@ from websockets.sync.client import connect
 
 from himalia_server.projects.guides import guides
 from himalia_server.service import tokens
-from himalia_server.service.app import _routed
+from himalia_server.service.app import routed
 from himalia_server.service.context import open_store
 from tests.site.lab import Lab
 from tests.site.test_service_routes import BODIES, VALUES
@@ -120,7 +120,7 @@ def _walk(routes: Any) -> Iterator[tuple[str, str]]:
 
 
 def test_every_route_of_the_application_is_judged() -> None:
-    found = sorted(_walk(_routed(None).routes))
+    found = sorted(_walk(routed(None).routes))
     assert len(found) == len(set(found))
     assert set(found) - set(ROUTES) == set(), "new routes: say above what they want of their caller"
     assert set(ROUTES) - set(found) == set(), "routes that are gone"
@@ -299,6 +299,7 @@ def test_the_refused_learn_nothing_of_what_there_is(lab: Lab, callers: dict[str,
     ],
 )
 def test_no_spelling_of_a_name_leads_elsewhere(lab: Lab, slug: str) -> None:
+    lab.tracking_ready()
     paths = [
         f"/projects/{slug}",
         f"/projects/{slug}/runs",

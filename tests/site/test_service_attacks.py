@@ -119,18 +119,20 @@ def test_two_runs_at_once_publish_whole_files(fresh: Lab) -> None:
 
 
 def test_a_stage_that_a_fault_of_ours_ends_loses_its_token_too(fresh: Lab) -> None:
-    """Here the stage itself takes the content store's folder away, so that nothing of it can be kept."""
+    """Here the stage itself puts a file where the content store has its folder, so that nothing of it can be kept."""
     copy, incoming = fresh.root / "copied-token", fresh.home / "content" / "incoming"
     code = f"""
 import os, shutil
 shutil.copy(os.environ["HIMALIA_TOKEN_FILE"], {str(copy)!r})
 os.rename({str(incoming)!r}, {str(incoming) + ".away"!r})
+open({str(incoming)!r}, "w").close()
 """
     fresh.project("faulty", {"s": {"notebook": "s.ipynb"}}, {"s.ipynb": ["x = 1", code]})
     run_id = fresh.post("/projects/faulty/runs")["id"]
     try:
         run = fresh.wait_run("faulty", run_id)
     finally:
+        incoming.unlink()
         incoming.with_name("incoming.away").rename(incoming)
     assert run["status"] == "failed", run
     assert run["stages"][0]["status"] == "failed"

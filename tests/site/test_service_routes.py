@@ -67,16 +67,16 @@ def test_health_reveals_nothing(lab: Lab) -> None:
 
 
 def test_another_projects_tokens_see_nothing_of_this_one(lab: Lab) -> None:
-    lab.project("other", {}, {})
+    lab.project("elsewhere", {}, {})
     for purpose in ("user", "kernel", "stage"):
-        token = lab.token("other", "owner", purpose)
+        token = lab.token("elsewhere", "owner", purpose)
         for method, path, body in routes(lab):
             if "/projects/tiny" not in path:
                 continue
             reply = lab.request(method, path, token=token, json=body)
             assert reply.status_code in (403, 404), (purpose, method, path, reply.text)
             assert reply.status_code == 404 or purpose != "user", (purpose, method, path, reply.text)
-        assert [p["slug"] for p in lab.get("/projects", token=token)["items"]] == ["other"]
+        assert [p["slug"] for p in lab.get("/projects", token=token)["items"]] == ["elsewhere"]
         mlflow = "/mlflow/tiny/api/2.0/mlflow/experiments/search?max_results=10"
         assert lab.request("GET", mlflow, token=token).status_code == 404
 

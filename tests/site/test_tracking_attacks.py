@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
-import subprocess
-import sys
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -15,82 +12,17 @@ import pytest
 
 from himalia_server.tracking import policy
 from himalia_server.tracking.policy import ROUTES, Route
-from tests.site.test_tracking_lab import Lab, running_lab
+from tests.site.tracking_facts import FILES, SECRET, furnish, trace_body
+from tests.site.tracking_lab import Lab, running_lab
 
-FILES = "/api/2.0/mlflow-artifacts/artifacts"
-SECRET = "the-secret-of-beta"
 RESERVED = ["mlflow.artifactLocation", "mlflow.trace.spansLocation"]
 
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
     with running_lab() as lab:
-        lab.facts = {project: _furnish(lab, project) for project in ("alpha", "beta")}
+        lab.facts = {project: furnish(lab, project) for project in ("alpha", "beta")}
         yield lab
-
-
-def _furnish(lab: Lab, project: str) -> dict[str, str]:
-    """A run with a file, a complete logged model with a file, a registered model and a trace."""
-    word = SECRET if project == "beta" else "of-alpha"
-
-    def ask(method: str, path: str, body: Any = None) -> Any:
-        answer = lab.call(method, path, body, project=project)
-        assert answer.status == 200, (path, answer.status, answer.body)
-        return answer.json() if answer.body else {}
-
-    experiment = ask("POST", "/api/2.0/mlflow/experiments/create", {"name": f"exp-{project}"})["experiment_id"]
-    run = ask("POST", "/api/2.0/mlflow/runs/create", {"experiment_id": experiment, "run_name": word})
-    run_id = run["run"]["info"]["run_id"]
-    ask("POST", "/api/2.0/mlflow/runs/log-parameter", {"run_id": run_id, "key": "word", "value": word})
-    run_files = run["run"]["info"]["artifact_uri"].removeprefix("mlflow-artifacts:/")
-    put = lab.call("PUT", f"{FILES}/{run_files}/secret.txt", project=project, body=word.encode())
-    assert put.status == 200
-    asked = {"experiment_id": experiment, "name": word}
-    model = ask("POST", "/api/2.0/mlflow/logged-models", asked)["model"]["info"]
-    model_files = model["artifact_uri"].removeprefix("mlflow-artifacts:/")
-    put = lab.call("PUT", f"{FILES}/{model_files}/MLmodel", project=project, body=word.encode())
-    assert put.status == 200
-    model_id = model["model_id"]
-    done = {"model_id": model_id, "status": "LOGGED_MODEL_READY"}
-    ask("PATCH", f"/api/2.0/mlflow/logged-models/{model_id}", done)
-    ask("POST", "/api/2.0/mlflow/registered-models/create", {"name": f"model-{project}"})
-    version = {"name": f"model-{project}", "source": f"models:/{model_id}", "model_id": model_id}
-    ask("POST", "/api/2.0/mlflow/model-versions/create", version)
-    trace_id = _trace(lab, project, experiment, {"word": word})
-    return {
-        "experiment": experiment,
-        "run": run_id,
-        "run_files": run_files,
-        "model": model_id,
-        "model_files": model_files,
-        "registered": f"model-{project}",
-        "trace": trace_id,
-    }
-
-
-def _trace_body(experiment: str, tags: dict[str, str]) -> dict[str, Any]:
-    return {
-        "trace": {
-            "trace_info": {
-                "trace_id": f"tr-{uuid.uuid4().hex}",
-                "trace_location": {
-                    "type": "MLFLOW_EXPERIMENT",
-                    "mlflow_experiment": {"experiment_id": experiment},
-                },
-                "request_time": "2026-01-01T00:00:00Z",
-                "execution_duration": "1s",
-                "state": "OK",
-                "tags": tags,
-            }
-        }
-    }
-
-
-def _trace(lab: Lab, project: str, experiment: str, tags: dict[str, str]) -> str:
-    body = _trace_body(experiment, tags)
-    answer = lab.call("POST", "/api/3.0/mlflow/traces", body, project=project)
-    assert answer.status == 200, answer.body
-    return str(body["trace"]["trace_info"]["trace_id"])
 
 
 # --- isolation
@@ -238,7 +170,7 @@ def test_h1_reserved_tags_cannot_be_set_on_a_trace(lab: Lab, tag: str, api: str,
 @pytest.mark.parametrize("name", ["trace_info", "traceInfo"])
 @pytest.mark.parametrize("tag", RESERVED)
 def test_h1_reserved_tags_cannot_come_with_a_trace(lab: Lab, tag: str, name: str) -> None:
-    body = _trace_body(lab.facts["alpha"]["experiment"], {tag: "file:///etc"})
+    body = trace_body(lab.facts["alpha"]["experiment"], {tag: "file:///etc"})
     body["trace"][name] = body["trace"].pop("trace_info")
     assert lab.call("POST", "/api/3.0/mlflow/traces", body).status == 403
 
@@ -439,36 +371,3 @@ def test_a_route_that_a_later_mlflow_may_have_is_denied_until_it_is_judged(lab: 
     assert answer.status == 403
     assert b"closed or not known to Himalia" in answer.body
     assert len(lab.denied()) == before + 1
-
-
-ENDPOINTS = """
-import importlib, json, pkgutil, sys
-import mlflow.protos as protos
-from mlflow.protos import databricks_pb2
-found = set()
-for module in pkgutil.iter_modules(protos.__path__):
-    if module.name.endswith("_pb2"):
-        described = importlib.import_module(f"mlflow.protos.{module.name}").DESCRIPTOR
-        for service in described.services_by_name.values():
-            for method in service.methods:
-                for endpoint in method.GetOptions().Extensions[databricks_pb2.rpc].endpoints:
-                    for prefix in ("/api", "/ajax-api"):
-                        for version in {str(endpoint.since.major), "2", "3"}:
-                            found.add((endpoint.method, f"{prefix}/{version}.0{endpoint.path}"))
-json.dump(sorted(found), sys.stdout)
-"""
-
-
-def test_what_mlflows_protocol_files_name_is_judged_or_denied() -> None:
-    """They name more than its server has today: a pattern of our table must not let through what nobody has judged."""
-    command = [sys.executable, "-c", ENDPOINTS]
-    told = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    assert len(told) > 300
-    judged = {(route.method, re.sub(r"\*+", "*", route.path)) for route in ROUTES if route.action != "deny"}
-    slipped = []
-    for method, path in told:
-        template = policy.normal_path(re.sub(r"<[^>]+>|\{[^}]+\}", "*", path))
-        action = policy.classify(method, template.replace("*", "x"))
-        if action is not None and (method, template) not in judged:
-            slipped.append((method, path, action))
-    assert slipped == []

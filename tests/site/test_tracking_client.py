@@ -19,7 +19,7 @@ from mlflow.tracking.request_auth.registry import _request_auth_provider_registr
 from sklearn.linear_model import LinearRegression
 
 from himalia.mlflow_headers import NAME, HimaliaAuthProvider
-from tests.site.test_tracking_lab import (
+from tests.site.tracking_lab import (
     ROLES,
     Lab,
     peak_memory,

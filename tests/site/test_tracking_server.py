@@ -29,7 +29,7 @@ from himalia_server.tracking import (
     prepare_database,
     wait_ready,
 )
-from tests.site.test_tracking_lab import Lab, finished, running_lab, token
+from tests.site.tracking_lab import Lab, finished, running_lab, token
 from tests.waiting import short_dir
 
 WRITER = """

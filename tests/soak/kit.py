@@ -133,7 +133,7 @@ class Workload:
     def keys(self, api: Api) -> None:
         """Make an endpoint's token; end every second one."""
         path = f"/projects/{SLUG}/deployments/{ENDPOINT}/tokens"
-        made = api.post(path, {"label": "soak", "days": 1})["id"]
+        made = api.post(path, {"label": "soak", "days": 90})["id"]
         self.ledger.keys.add(made)
         if len(self.ledger.keys) % 2:
             self.ledger.asked.add(made)

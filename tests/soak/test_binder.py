@@ -35,7 +35,7 @@ def built(machine: Machine, source: Path) -> Path:
 
 def environ(machine: Machine, source: Path) -> dict[str, str]:
     """Of Binder's account: everything in its usual place below the home folder."""
-    env = machine._environ(machine.base / "binder" / "bin") | {"HOME": str(source), "TMPDIR": str(machine.base)}
+    env = machine.environ(machine.base / "binder" / "bin") | {"HOME": str(source), "TMPDIR": str(machine.base)}
     return {name: value for name, value in env.items() if name not in ("HIMALIA_HOME", "JUPYTER_CONFIG_DIR")}
 
 

@@ -27,7 +27,7 @@ class Machine:
         done = subprocess.run(
             command,
             cwd=cwd or self.base,
-            env=self._environ(path) | env,
+            env=self.environ(path) | env,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -57,7 +57,8 @@ class Machine:
         )
         return folder / "bin"
 
-    def _environ(self, path: Path | None) -> dict[str, str]:
+    def environ(self, path: Path | None) -> dict[str, str]:
+        """Variables of a shell of this machine, with the programs in *path* first."""
         own = {name: value for name, value in os.environ.items() if not name.startswith(("JUPYTER", "HIMALIA"))}
         own.pop("VIRTUAL_ENV", None)
         own.pop("PYTHONPATH", None)

@@ -20,6 +20,8 @@ from .output import Failure
 RECONNECTS = 5
 PATIENCE = 90.0
 """Seconds to wait for a part that is starting."""
+SUCCESSOR = 3.0
+"""Seconds in which a service that was stopped only to be replaced has a successor on its way."""
 EXIT_CODES = {400: 2, 422: 2, 401: 3, 403: 3, 404: 4, 409: 5}
 """Exit code of the command by the status of the reply."""
 
@@ -32,6 +34,15 @@ class Refused(Failure):
             str(problem.get("detail") or problem.get("title")), problem.get("hint"), EXIT_CODES.get(status, 1)
         )
         self.status, self.problem = status, problem
+
+    @classmethod
+    def by(cls, reply: httpx.Response) -> Refused:
+        """From a reply that is no success, whatever it holds."""
+        try:
+            problem = dict(reply.json())
+        except (ValueError, TypeError):
+            problem = {"detail": f"The service answered {reply.status_code}."}
+        return cls(reply.status_code, problem)
 
 
 def open_site() -> Site:
@@ -110,11 +121,7 @@ class Api:
             self.on_wait(str(reply.json().get("detail", "waiting")))
             time.sleep(0.5)
         if not reply.is_success:
-            try:
-                problem = reply.json()
-            except ValueError:
-                problem = {"detail": f"The service answered {reply.status_code}."}
-            raise Refused(reply.status_code, problem)
+            raise Refused.by(reply)
         return reply.json() if reply.content else None
 
     def send(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
@@ -140,8 +147,23 @@ class Api:
         raise AssertionError("unreachable")
 
     def reconnect(self) -> None:
-        """Find the service again, or start it."""
+        """Find the service again, or start it when it was killed.
+
+        Raises:
+            Failure: it cannot be started, or was stopped on purpose: what a person ends, no command brings back that
+                they had begun before.
+        """
         time.sleep(0.2)
+        deadline = time.monotonic() + SUCCESSOR
+        while lifecycle.stopped(self.site) and not lifecycle.starting(self.site):
+            if self.found.identity.alive():
+                deadline = time.monotonic() + SUCCESSOR  # it is still ending what it had started
+            elif time.monotonic() > deadline:
+                raise Failure(
+                    "The service was stopped while this command worked, so the command ends here.",
+                    "himalia up, then run the command again.",
+                )
+            time.sleep(0.1)
         try:
             self.found = lifecycle.ensure_running(self.site)
         except (ServiceError, SiteError, OSError) as error:
@@ -156,7 +178,7 @@ class Api:
                 ) as reply:
                     if reply.status_code != 200:
                         reply.read()
-                        raise Refused(reply.status_code, reply.json())
+                        raise Refused.by(reply)
                     for line in reply.iter_lines():
                         if line.startswith("data: ") and len(line) > len("data: {}"):
                             event = json.loads(line[6:])
@@ -164,8 +186,8 @@ class Api:
                             yield event
             except httpx.TransportError:
                 pass  # the service went away: it is started again, and the events go on where they were
-            yield {"topic": "reconnected", "data": {}, "seq": after, "subject": None}
             self.reconnect()
+            yield {"topic": "reconnected", "data": {}, "seq": after, "subject": None}
 
     def _url(self, path: str) -> str:
         return f"{self.found.address}/api/v1{path}"

@@ -7,8 +7,8 @@ import time
 import click
 
 from .api import connect
+from .options import as_json
 from .output import Failure, print_json, table
-from .service import as_json
 
 
 @click.group()

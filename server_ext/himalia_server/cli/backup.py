@@ -12,8 +12,8 @@ import click
 from ..service.site import Site, default_home
 from ..store import StoreRefused
 from .api import open_site
+from .options import as_json
 from .output import Failure, Progress, print_json, size
-from .service import as_json
 
 
 @click.command()
@@ -58,9 +58,9 @@ def backup(file: Path | None, projects: bool, json_: bool) -> None:
 @click.option("--replace", is_flag=True, help="Move a site that is there aside first.")
 @as_json
 def restore(file: Path, replace: bool, json_: bool) -> None:
-    """Make the site what it was when FILE was written by `himalia backup`.
+    """Bring the site back from a backup.
 
-    The service must not run. The site's folder is $HIMALIA_HOME.
+    It becomes what it was when FILE was written by `himalia backup`. The service must not run. The site's folder is $HIMALIA_HOME.
     """
     from ..service.backup import BackupError
     from ..service.backup import restore as put_back

@@ -5,10 +5,8 @@ from __future__ import annotations
 import click
 
 from .api import at, connect
+from .options import as_json, in_project
 from .output import print_json, size, table
-from .service import as_json
-
-in_project = click.option("--project", "-p", "slug", required=True, help="The project's name.")
 
 
 @click.group()

@@ -18,6 +18,7 @@ from ..service.site import Site, write_private
 from .api import Api, Refused, connect, open_site
 from .follow import ENDED, follow_run
 from .lab import RunningLab, has_browser
+from .options import as_json
 from .output import Failure, Progress, print_json, table
 
 PROJECT, CLUSTER, MODEL, ENDPOINT = "nyc-flights", "local", "flight-delay", "flight-delay"
@@ -38,11 +39,11 @@ class Made:
 @click.command()
 @click.option("--exit", "exit_", is_flag=True, help="Stop at the end, and remove what this call made.")
 @click.option("--no-browser", is_flag=True, help="Do not open JupyterLab (which is not opened without a terminal).")
-@click.option("--json", "json_", is_flag=True, help="One JSON document on standard output.")
+@as_json
 def demo(exit_: bool, no_browser: bool, json_: bool) -> None:
-    """Train, register and deploy a model of real flights, and ask it: the whole thread in one command.
+    """See all of it on real flights, in one command.
 
-    JupyterLab opens on the project, where everything is seen as it happens. Run again, it finds what exists and
+    A model is trained, registered, deployed and asked. JupyterLab opens on the project, where everything is seen as it happens. Run again, it finds what exists and
     says so.
     """
     began = time.monotonic()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from .api import at, connect
-from .cluster import in_project
+from .options import as_json, in_project
 from .output import ago, print_json, table
-from .service import as_json
 
 DAYS = click.FloatRange(0, 3650, min_open=True)
 
@@ -32,10 +33,7 @@ def list_deployments(slug: str, json_: bool) -> None:
         click.echo(table(rows, ("NAME", "STATE", "MODEL", "URL", "ERROR")))
         for d in items:
             if d["requested_version"]:
-                version = f"version {d['requested_version']} waits for a confirmation"
-                click.echo(
-                    f"{d['name']}: {version}: himalia deployment confirm {d['name']} {d['requested_version']} -p {slug}"
-                )
+                click.echo(_waiting(d))
 
 
 @deployment.command("create")
@@ -44,10 +42,15 @@ def list_deployments(slug: str, json_: bool) -> None:
 @in_project
 @as_json
 def create(name: str, model: str, slug: str, json_: bool) -> None:
-    """Put MODEL (models:/NAME@ALIAS or models:/NAME/VERSION) behind the endpoint NAME."""
+    """Put a model behind an endpoint.
+
+    MODEL is models:/NAME@ALIAS or models:/NAME/VERSION; the endpoint NAME is made when it is new.
+    """
     view = connect().post(at("projects", slug, "deployments"), {"name": name, "model": model})
     if json_:
         print_json(view)
+    elif view["requested_version"]:
+        click.echo(f"You may ask for a deployment; somebody who may deploy confirms it. {_waiting(view)}")
     else:
         click.echo(f"{view['model_name']}/{view['model_version']} is being deployed at {view['url']}.")
 
@@ -58,7 +61,10 @@ def create(name: str, model: str, slug: str, json_: bool) -> None:
 @in_project
 @as_json
 def confirm(name: str, version: str, slug: str, json_: bool) -> None:
-    """Deploy the VERSION that a notebook (%deploy) or a contributor has asked for at the endpoint NAME."""
+    """Deploy the VERSION that was asked for.
+
+    A notebook (%deploy) or a contributor has asked for it at the endpoint NAME.
+    """
     view = connect().post(at("projects", slug, "deployments", name, "confirm"), {"version": version})
     if json_:
         print_json(view)
@@ -78,9 +84,7 @@ def delete(name: str, slug: str) -> None:
 @deployment.command("token")
 @click.argument("name")
 @click.option("--label", required=True, help="Whom it is for.")
-@click.option(
-    "--days", type=click.FloatRange(0, 3650, min_open=True), default=90, show_default=True, help="Valid so long."
-)
+@click.option("--days", type=DAYS, default=90, show_default=True, help="Valid so long.")
 @in_project
 @as_json
 def token(name: str, label: str, days: float, slug: str, json_: bool) -> None:
@@ -111,6 +115,13 @@ def tokens(name: str, slug: str, json_: bool) -> None:
 @click.argument("token_id")
 @in_project
 def revoke(name: str, token_id: str, slug: str) -> None:
-    """End a token."""
+    """End a token; TOKEN_ID is in `himalia deployment tokens`."""
     connect().request("DELETE", at("projects", slug, "deployments", name, "tokens", token_id))
     click.echo("The token is void.")
+
+
+def _waiting(view: dict[str, Any]) -> str:
+    """What a person has to do for a version that was asked for."""
+    name, version = view["name"], view["requested_version"]
+    command = f"himalia deployment confirm {name} {version} -p {view['project']}"
+    return f"{name}: version {version} waits for a confirmation: {command}"

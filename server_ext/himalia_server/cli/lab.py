@@ -28,12 +28,19 @@ def lab_command(view: dict[str, Any], arguments: tuple[str, ...] = ()) -> list[s
     The file browser's root is the folder above the project, so that projects beside it can be opened too.
     """
     folder = Path(view["path"])
-    page = f"/lab/workspaces/{quote(view['slug'])}/tree/{quote(folder.name)}"
     command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={folder.parent}"]
-    command += [f"--LabApp.default_url={page}", f"--MultiKernelManager.default_kernel_name={view['kernelspec']}"]
+    command += [
+        f"--LabApp.default_url=/{_page(view)}",
+        f"--MultiKernelManager.default_kernel_name={view['kernelspec']}",
+    ]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.append("--allow-root")  # whoever started the service as root has decided already
     return [*command, *arguments]
+
+
+def _page(view: dict[str, Any]) -> str:
+    """The project's workspace, below JupyterLab's address."""
+    return f"lab/workspaces/{quote(view['slug'])}/tree/{quote(Path(view['path']).name)}"
 
 
 def has_browser() -> bool:
@@ -60,7 +67,7 @@ class RunningLab:
             )
         finally:
             os.close(log)
-        self._page = f"lab/workspaces/{quote(view['slug'])}/tree/{quote(Path(view['path']).name)}"
+        self._page = _page(view)
 
     def address(self) -> str:
         """Where it is, with its token; waits until it serves.

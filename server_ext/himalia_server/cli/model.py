@@ -5,9 +5,8 @@ from __future__ import annotations
 import click
 
 from .api import at, connect
-from .cluster import in_project
+from .options import as_json, in_project
 from .output import print_json, table
-from .service import as_json
 
 
 @click.group()

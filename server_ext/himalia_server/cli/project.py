@@ -10,8 +10,8 @@ import click
 
 from .api import at, connect
 from .lab import lab_command
+from .options import as_json
 from .output import ago, print_json, table
-from .service import as_json
 
 
 @click.group()

@@ -8,11 +8,10 @@ from typing import Any
 
 import click
 
-from .api import Api, at, connect
-from .cluster import in_project
+from .api import Api, Refused, at, connect
 from .follow import follow_run
+from .options import as_json, in_project
 from .output import Failure, Progress, ago, print_json, table
-from .service import as_json
 
 
 @click.group()
@@ -29,7 +28,7 @@ def start(slug: str, params: tuple[str, ...], no_wait: bool, json_: bool) -> Non
     """Run the pipeline on a snapshot of the project as it is now."""
     api = connect()
     before = api.get("/service")["last_event"]
-    view = api.post(at("projects", slug, "runs"), {"params": _parameters(params)})
+    view = api.post(at("projects", slug, "runs"), {"params": parse_parameters(params)})
     if not no_wait:
         progress = Progress(1, quiet=json_)
         try:
@@ -109,12 +108,17 @@ def notebook(run_id: str, stage: str, slug: str, output: str | None) -> None:
 
 def _download(api: Api, path: str) -> bytes:
     reply = api.send("GET", path)
-    if reply.is_error:
-        api.request("GET", path)
+    if not reply.is_success:
+        raise Refused.by(reply)
     return reply.content
 
 
-def _parameters(given: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+def parse_parameters(given: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    """Parameters by stage and name, from texts such as `train.seed=11`.
+
+    Raises:
+        Failure: one has another form.
+    """
     found: dict[str, dict[str, Any]] = {}
     for text in given:
         place, equals, value = text.partition("=")

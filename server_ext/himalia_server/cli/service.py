@@ -13,9 +13,8 @@ from ..service import lifecycle
 from ..service.lifecycle import ServiceError
 from ..service.site import Site
 from .api import connect, open_site
+from .options import as_json
 from .output import Failure, ago, print_json, table
-
-as_json = click.option("--json", "json_", is_flag=True, help="One JSON document on standard output.")
 
 
 @click.command()
@@ -35,7 +34,10 @@ def up(json_: bool) -> None:
 @click.command()
 @as_json
 def down(json_: bool) -> None:
-    """Stop the service and everything that it started: runs, clusters, endpoints, MLflow."""
+    """Stop the service and all that it started.
+
+    That is runs, clusters, endpoints and MLflow.
+    """
     ended: list[str] = []
     if Site.exists():
         site = open_site()
@@ -61,7 +63,7 @@ def down(json_: bool) -> None:
 @click.command()
 @as_json
 def status(json_: bool) -> None:
-    """What runs."""
+    """Say what runs."""
     if not Site.exists() or lifecycle.find(open_site()) is None:
         if json_:
             print_json({"running": False})
@@ -97,7 +99,9 @@ def status(json_: bool) -> None:
 @click.option("--follow", "-f", is_flag=True, help="Go on as the log grows.")
 @click.option("--request", metavar="ID", help="Lines of all logs that belong to this request.")
 def logs(name: str, lines: int, follow: bool, request: str | None) -> None:
-    """Show a log: of the service, or of a process that `himalia status` names (mlflow, gateway, …).
+    """Show the log of the service or of a process.
+
+    NAME is one that `himalia status` shows (mlflow, gateway, …).
 
     Each answer of the service has an id (X-Request-ID) that is also in the logs of what the request has started.
     """

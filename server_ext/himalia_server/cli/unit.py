@@ -12,8 +12,8 @@ from pathlib import Path
 import click
 
 from ..service.site import DATABASE_VARIABLE, default_home
+from .options import as_json
 from .output import Failure, print_json
-from .service import as_json
 
 MARK = "# Written by: himalia service install"
 KEPT = (
@@ -56,7 +56,10 @@ named = click.option("--name", default="himalia", show_default=True, help="Name 
 
 @click.group()
 def service() -> None:
-    """Keep the service running over logins and reboots, with systemd."""
+    """Keep the service running, with systemd.
+
+    It then goes on over logouts and reboots.
+    """
 
 
 @service.command()

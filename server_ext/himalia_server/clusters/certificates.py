@@ -18,7 +18,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 VALIDITY = timedelta(days=365)
 RENEW_BEFORE = timedelta(days=30)
-_CLOCK_SKEW = timedelta(minutes=5)
+_CLOCK_SKEW = timedelta(days=365)
+"""They begin so long ago: a clock that is put back must not end a cluster, and a begin protects nothing here."""
 _SERVER, _CLIENT = ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH
 
 
@@ -72,14 +73,21 @@ class ClusterCertificates:
 
     def expires_at(self) -> datetime:
         """Return when the first of them ends; raises OSError or ValueError when one cannot be read."""
-        certificates = (self.ca, self.node_cert, self.client_cert)
-        return min(x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc for path in certificates)
+        return min(certificate.not_valid_after_utc for certificate in self._loaded())
+
+    def begins_at(self) -> datetime:
+        """Return when the last of them begins; raises OSError or ValueError when one cannot be read."""
+        return max(certificate.not_valid_before_utc for certificate in self._loaded())
+
+    def _loaded(self) -> list[x509.Certificate]:
+        paths = (self.ca, self.node_cert, self.client_cert)
+        return [x509.load_pem_x509_certificate(path.read_bytes()) for path in paths]
 
     def usable(self, now: datetime) -> bool:
         """Tell whether the whole set is there and stays valid for another 30 days after *now*."""
         if not all(path.is_file() for path in self.files):
             return False
-        return self.expires_at() - now > RENEW_BEFORE
+        return self.begins_at() <= now < self.expires_at() - RENEW_BEFORE
 
 
 def ensure_certificates(folder: Path, cluster: str, now: datetime | None = None) -> ClusterCertificates:

@@ -8,45 +8,40 @@ import os
 import shutil
 import sys
 import threading
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
 from sqlalchemy import select
-from sqlalchemy.exc import DBAPIError
 
 from ..service.auth import Principal
 from ..service.children import ChildSpec
 from ..service.context import Context
 from ..service.environment import child_environment
-from ..service.logs import last_line
 from ..service.once import Once
 from ..service.problems import Conflict, Invalid, NotFound, Unavailable, nearest
 from ..service.site import private_folder, write_private
 from ..store import Cluster, Project
 from .control import ClusterControl, ControlError, HolderUnreachableError
+from .followers import FINAL, Followers, child_name, control_socket
 from .models import ClusterConnection, ClusterCreate, ClusterView
 from .spec import SpecError, check_memory_limit
 from .state import ClusterState
 
 log = logging.getLogger(__name__)
-FINAL = (2, 4)
-"""Exit codes of a holder that would end so again: the specification, or its folders, cannot be used."""
 MAX_MEMORY = 1 << 50
 """Bytes."""
 PROFILES: dict[str, dict[str, Any]] = {"local": {"backend": "local"}}
 
 
 class Clusters:
-    """The logic of the room. One thread a cluster follows its holder's state; nothing polls."""
+    """The logic of the room."""
 
     def __init__(self, context: Context, layer: Path) -> None:
         self.context, self.layer = context, layer
-        self._states: dict[str, ClusterState] = {}
+        self.followers = Followers(context)
         self._lock = threading.Lock()
         self._locks: dict[str, threading.Lock] = {}
-        self._followers: dict[str, threading.Thread] = {}
         context.first_cluster = self.first
 
     def start(
@@ -114,16 +109,19 @@ class Clusters:
         return self.view(project, wanted.name)
 
     def repair(self) -> None:
-        """Start holders that are missing, for example because the disk was full when they were to be started."""
+        """Start holders that are missing, for example because the disk was full when they were to be started, and
+        those that hang."""
         with self.context.database.read() as session:
             rows = session.execute(select(Cluster, Project).join(Project, Cluster.project_id == Project.id)).all()
         for cluster, project in rows:
-            thread = self._followers.get(cluster.id)
-            child = self.context.children.get(_child(cluster))
+            child = self.context.children.get(child_name(cluster))
             hopeless = cluster.state == "failed" and child is not None and child.ended.is_set()
-            if not hopeless and (child is None or thread is None or not thread.is_alive()):
+            if not hopeless and (child is None or not self.followers.follows(cluster)):
                 with self._changing(project):
                     self._resume(cluster, project)
+            elif child is not None and not child.ended.is_set() and self.followers.hangs(cluster):
+                log.warning("a holder lives but does not answer; it is started again", extra={"cluster": cluster.name})
+                self.context.children.restart(child_name(cluster))
 
     def resume(self) -> None:
         """After a start of the service: follow adopted holders, start the missing ones again."""
@@ -141,8 +139,8 @@ class Clusters:
         try:
             if row.state == "closing":
                 self._stop(None, project, row.name)
-            elif self.context.children.alive(_child(row)):
-                self._follow(row, project)
+            elif self.context.children.alive(child_name(row)):
+                self.followers.follow(row, project)
             else:
                 self._launch(row, project)
         except (OSError, RuntimeError):
@@ -176,12 +174,12 @@ class Clusters:
         """Address and certificates.
 
         Raises:
-            Unavailable: it has not started yet.
+            Unavailable: it has not started yet, or has failed.
         """
         cluster = self._row(project, name)
-        state = self._state(cluster)
+        state = self.followers.state(cluster)
         if state is None or state.address is None or state.state != "running":
-            raise Unavailable(f"The cluster {name!r} is starting.", hint="Try again in a few seconds.")
+            raise _not_running(cluster, state)
         return ClusterConnection(
             name=name,
             address=state.address,
@@ -196,11 +194,12 @@ class Clusters:
         """The unix socket of a cluster's dashboard.
 
         Raises:
-            Unavailable: it has not started yet.
+            Unavailable: it has not started yet, or has failed.
         """
-        state = self._state(self._row(project, name))
+        cluster = self._row(project, name)
+        state = self.followers.state(cluster)
         if state is None or state.dashboard is None:
-            raise Unavailable(f"The cluster {name!r} is starting.", hint="Try again in a few seconds.")
+            raise _not_running(cluster, state)
         return state.dashboard
 
     def scale(self, principal: Principal, project: Project, name: str, workers: int) -> ClusterView:
@@ -213,7 +212,7 @@ class Clusters:
         try:
             ClusterControl(self._socket(cluster)).scale(workers)
         except HolderUnreachableError as error:
-            raise Unavailable(f"The cluster {name!r} is starting.", hint="Try again in a few seconds.") from error
+            raise _not_running(cluster, None) from error
         except ControlError as error:
             raise Conflict(
                 f"The cluster {name!r} cannot be scaled: {error}.",
@@ -242,10 +241,9 @@ class Clusters:
 
     def _forget(self, principal: Principal | None, project: Project, cluster: Cluster) -> None:
         name = cluster.name
-        self.context.children.stop(_child(cluster))
-        self.context.children.forget(_child(cluster))
-        with self._lock:
-            self._states.pop(cluster.id, None)
+        self.context.children.stop(child_name(cluster))
+        self.context.children.forget(child_name(cluster))
+        self.followers.forget(cluster)
         shutil.rmtree(self._folder(cluster), ignore_errors=True)
         shutil.rmtree(self._socket(cluster).parent, ignore_errors=True)
         with self.context.change(principal) as change:
@@ -269,7 +267,7 @@ class Clusters:
         spec = self._write_spec(cluster, project, cluster.workers)
         self.context.children.ensure(
             ChildSpec(
-                name=_child(cluster),
+                name=child_name(cluster),
                 argv=[sys.executable, "-m", "himalia_server.clusters.holder", "--spec", str(spec)],
                 env=child_environment(),
                 cwd=str(self._folder(cluster)),
@@ -279,7 +277,7 @@ class Clusters:
                 final=list(FINAL),
             )
         )
-        self._follow(cluster, project)
+        self.followers.follow(cluster, project)
 
     def _write_spec(self, cluster: Cluster, project: Project, workers: int) -> Path:
         folder, socket = private_folder(self._folder(cluster)), self._socket(cluster)
@@ -300,92 +298,8 @@ class Clusters:
         write_private(spec, json.dumps(document))
         return spec
 
-    def _follow(self, cluster: Cluster, project: Project) -> None:
-        old = self._followers.get(cluster.id)
-        if old is not None and old.is_alive():
-            return
-        name = f"cluster-{cluster.id}"
-        thread = threading.Thread(target=self._watch, args=(cluster, project), name=name, daemon=True)
-        self._followers[cluster.id] = thread
-        thread.start()
-
-    def _watch(self, cluster: Cluster, project: Project) -> None:
-        """Take over each state that the holder tells; when the holder is new, connect again."""
-        child = _child(cluster)
-        while (process := self.context.children.get(child)) is not None:
-            try:
-                with suppress(ControlError):
-                    for state in ClusterControl(self._socket(cluster)).watch():
-                        self._record(cluster, project, state)
-                if process.ended.is_set() and not process.spec.keep:
-                    return
-                if process.exit is not None and process.exit.code in FINAL:
-                    self._failed(cluster, project)
-                    return
-                self._lost(cluster, project)
-            except (DBAPIError, Unavailable):
-                # the store takes nothing now: the state is recorded with the next connection
-                log.exception("a cluster's state could not be recorded", extra={"cluster": cluster.name})
-                with self._lock:
-                    self._states.pop(cluster.id, None)
-                self.context.stopping.wait(1.0)
-            # the holder needs a moment to start and to listen
-            if self.context.stopping.wait(0.1):
-                return
-
-    def _record(self, cluster: Cluster, project: Project, state: ClusterState) -> None:
-        with self._lock:
-            before = self._states.get(cluster.id)
-            self._states[cluster.id] = state
-        told = (state.state, state.running, state.wanted, state.error)
-        if before is not None and told == (before.state, before.running, before.wanted, before.error):
-            return
-        with self.context.change() as change:
-            row = change.session.get(Cluster, cluster.id)
-            if row is None or row.state == "closing":
-                return
-            # a holder that closes although nobody stopped the cluster is started again
-            shown = "starting" if state.state == "closing" else state.state
-            row.state, row.error = shown, state.error
-            data = {
-                "state": shown,
-                "workers": state.running,
-                "wanted": state.wanted,
-                "error": state.error,
-            }
-            change.event("cluster.state", cluster.name, data, project)
-
-    def _failed(self, cluster: Cluster, project: Project) -> None:
-        """The holder has said that it cannot hold this cluster, however often it is started."""
-        why = last_line(self.context.site.log(_child(cluster))) or "its holder cannot use it; see himalia logs"
-        with self._lock:
-            self._states.pop(cluster.id, None)
-        with self.context.change() as change:
-            row = change.session.get(Cluster, cluster.id)
-            if row is not None and row.state != "closing":
-                row.state, row.error = "failed", why
-                data = {"state": "failed", "workers": 0, "error": why}
-                change.event("cluster.state", cluster.name, data, project)
-
-    def _lost(self, cluster: Cluster, project: Project) -> None:
-        with self._lock:
-            known = self._states.pop(cluster.id, None)
-        if known is None:
-            return
-        with self.context.change() as change:
-            row = change.session.get(Cluster, cluster.id)
-            if row is None or row.state == "closing":
-                return
-            row.state, row.error = "starting", "its holder ended and is being started again; see himalia logs"
-            data = {"state": "starting", "workers": 0, "error": row.error}
-            change.event("cluster.state", cluster.name, data, project)
-
-    def _state(self, cluster: Cluster) -> ClusterState | None:
-        with self._lock:
-            return self._states.get(cluster.id)
-
     def _view(self, cluster: Cluster) -> ClusterView:
-        state = self._state(cluster)
+        state = self.followers.state(cluster)
         return ClusterView(
             name=cluster.name,
             profile=cluster.profile,
@@ -412,11 +326,17 @@ class Clusters:
         return self.context.site.home / "clusters" / cluster.id
 
     def _socket(self, cluster: Cluster) -> Path:
-        return self.context.site.runtime / f"c{cluster.id[-10:]}" / "control.sock"
+        return control_socket(self.context.site, cluster)
 
 
-def _child(cluster: Cluster) -> str:
-    return f"cluster-{cluster.id}"
+def _not_running(cluster: Cluster, state: ClusterState | None) -> Unavailable:
+    """Why nobody can connect to a cluster now."""
+    if (state or cluster).state == "failed":
+        return Unavailable(
+            f"The cluster {cluster.name!r} has failed: {(state or cluster).error or 'its log says why'}.",
+            hint=f"himalia logs {child_name(cluster)} says more; stop the cluster and start it anew.",
+        )
+    return Unavailable(f"The cluster {cluster.name!r} is starting.", hint="Try again in a few seconds.")
 
 
 def _fair_share(workers: int) -> str:

@@ -50,6 +50,10 @@ class GatewayProcess:
         """Whether the gateway's process lives."""
         return self.context.children.alive(CHILD)
 
+    def told_of(self, name: str) -> dict[str, Any]:
+        """What the gateway told last of an endpoint's revisions, by their ids."""
+        return dict(self.state.get("deployments", {}).get(name, {}).get("revisions", {}))
+
     def wait_applied(self, version: int) -> None:
         """Wait until a running gateway has taken a config over (at most `APPLY_SECONDS`): then a new token works, and
         a revoked one does not."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import shutil
 import threading
@@ -21,8 +20,10 @@ from ..service.once import Once
 from ..service.problems import Conflict, NotFound, Unavailable, nearest
 from ..store import Deployment, DeploymentKey, Project, Revision, now
 from ..tracking import Tracking
+from .endpoints import config_of, revisions_of, view_of
 from .gateway import GatewayProcess
-from .models import DeploymentView, EndpointExample, KeyCreated, KeyView, Prediction, RevisionView
+from .keys import key_view, new_token, valid_keys
+from .models import DeploymentView, EndpointExample, KeyCreated, KeyView, Prediction
 from .trial import Trial
 
 DAY = 86400.0
@@ -73,7 +74,7 @@ class Deployments:
         with self._lock:
             with self.context.database.read() as session:
                 row = self._row(session, project, name)
-                waiting = [revision for revision in _revisions(session, row) if revision.requested]
+                waiting = [revision for revision in revisions_of(session, row) if revision.requested]
             if not waiting:
                 raise Conflict(
                     f"Nothing waits for a confirmation at the endpoint {name!r}.",
@@ -116,7 +117,7 @@ class Deployments:
                 change.session.flush()
             revision = Revision(
                 deployment_id=row.id,
-                number=max((old.number for old in _revisions(change.session, row)), default=0) + 1,
+                number=max((old.number for old in revisions_of(change.session, row)), default=0) + 1,
                 model_name=model_name,
                 model_version=version,
                 model_digest=digest,
@@ -135,7 +136,7 @@ class Deployments:
 
     def _switch(self, change: Change, project: Project, row: Deployment, revision_id: str) -> None:
         """Give all traffic to a revision; the gateway hears of it by `_apply`."""
-        for revision in _revisions(change.session, row):
+        for revision in revisions_of(change.session, row):
             revision.weight = 100 if revision.id == revision_id else 0
             revision.requested = False
         chosen = change.session.get_one(Revision, revision_id)
@@ -181,7 +182,7 @@ class Deployments:
         with self._lock:
             with self.context.change(principal) as change:
                 row = self._row(change.session, project, name)
-                paths = [revision.model_path for revision in _revisions(change.session, row)]
+                paths = [revision.model_path for revision in revisions_of(change.session, row)]
                 change.session.delete(row)
                 change.audit("deployment.delete", project, name)
                 change.event("deployment.state", name, {"state": "deleted"}, project)
@@ -198,7 +199,7 @@ class Deployments:
         """Valid tokens of an endpoint."""
         with self.context.database.read() as session:
             row = self._row(session, project, name)
-            return [_key_view(key) for key in _valid_keys(session, row)]
+            return [key_view(key) for key in valid_keys(session, row)]
 
     def create_key(
         self,
@@ -210,13 +211,13 @@ class Deployments:
         once: Once | None = None,
     ) -> KeyCreated:
         """A new predict-only token; its text is returned this once and stored as a hash."""
-        token = "hmd_" + secrets.token_urlsafe(32)
+        token, digest = new_token()
         with self._lock:
             with self.context.change(principal) as change:
                 row = self._row(change.session, project, name)
                 key = DeploymentKey(
                     deployment_id=row.id,
-                    sha256=hashlib.sha256(token.encode()).hexdigest(),
+                    sha256=digest,
                     label=label,
                     created_by=principal.user,
                     created_at=now(),
@@ -229,7 +230,7 @@ class Deployments:
                 change.event("deployment.token", name, {"label": label}, project)
             version = self._apply()
         self.gateway.wait_applied(version)
-        return KeyCreated(**_key_view(key).model_dump(), token=token)
+        return KeyCreated(**key_view(key).model_dump(), token=token)
 
     def revoke_key(self, principal: Principal, project: Project, name: str, key_id: str) -> None:
         """End a token now."""
@@ -275,7 +276,7 @@ class Deployments:
 
     def _require_answering(self, name: str) -> None:
         """Refuse unless the gateway said, over its own socket, that it answers: a stranger may have got its port."""
-        told = self.gateway.state.get("deployments", {}).get(name, {}).get("revisions", {})
+        told = self.gateway.told_of(name)
         if self.gateway.state.get("config_error") or all(entry.get("state") != "ready" for entry in told.values()):
             raise Unavailable(f"The endpoint {name!r} is not ready.", hint="Its row says why; try again when it is.")
 
@@ -284,39 +285,11 @@ class Deployments:
         self._behind = True
         with self.context.database.read() as session:
             rows = session.execute(select(Deployment, Project).join(Project)).all()
-            documents = [self._document(session, row, project) for row, project in rows]
+            configs = [config_of(session, project, row, self.trial.key, self.layer) for row, project in rows]
         # what only waits for a confirmation has no revision to serve yet
-        document = [entry for entry in documents if entry["revisions"]]
-        version = self.gateway.apply(document)
+        version = self.gateway.apply([config for config in configs if config["revisions"]])
         self._behind = False
         return version
-
-    def _document(self, session: Session, row: Deployment, project: Project) -> dict[str, Any]:
-        live = [revision for revision in _revisions(session, row) if revision.weight]
-        return {
-            "name": row.name,
-            "project": project.slug,
-            "keys": [
-                self.trial.key,
-                *(
-                    {"id": key.id, "sha256": key.sha256, "expires_at": key.expires_at}
-                    for key in _valid_keys(session, row)
-                ),
-            ],
-            "revisions": [
-                {
-                    "id": revision.id,
-                    "weight": revision.weight,
-                    "model_path": revision.model_path,
-                    "model_digest": revision.model_digest,
-                    "python": project.python,
-                    "layer": str(self.layer),
-                    "env": {},
-                    "replicas": {"min": 1, "max": 1},
-                }
-                for revision in live
-            ],
-        }
 
     def _fetch(self, project: Project, model: str, version: str) -> tuple[Path, str]:
         """The model's files, by content: two endpoints on one version share them."""
@@ -346,7 +319,7 @@ class Deployments:
         told = state.get("deployments", {})
         with self.context.change() as change:
             for row in change.session.scalars(select(Deployment)):
-                live = [revision for revision in _revisions(change.session, row) if revision.weight]
+                live = [revision for revision in revisions_of(change.session, row) if revision.weight]
                 if not live:
                     continue
                 states = told.get(row.name, {}).get("revisions", {})
@@ -362,39 +335,7 @@ class Deployments:
                 change.event("deployment.state", row.name, {"state": fresh[0], "error": fresh[1]}, project)
 
     def _view(self, session: Session, project: Project, row: Deployment) -> DeploymentView:
-        told = self.gateway.state.get("deployments", {}).get(row.name, {}).get("revisions", {})
-        revisions = _revisions(session, row)
-        live = next((revision for revision in revisions if revision.weight), revisions[-1])
-        error = row.error or (self.gateway.explain() if live.weight else None)
-        waiting = [revision.model_version for revision in revisions if revision.requested]
-        return DeploymentView(
-            name=row.name,
-            project=project.slug,
-            state=row.state,
-            error=error,
-            model_name=live.model_name,
-            model_version=live.model_version,
-            requested_version=waiting[-1] if waiting else None,
-            # before its first endpoint the gateway has no port
-            url=f"{self.gateway.url}/endpoints/{row.name}/invocations" if self.gateway.port else None,
-            signature=told.get(live.id, {}).get("signature"),
-            revisions=[
-                RevisionView(
-                    id=revision.id,
-                    number=revision.number,
-                    model_name=revision.model_name,
-                    model_version=revision.model_version,
-                    model_digest=revision.model_digest,
-                    weight=revision.weight,
-                    state=told.get(revision.id, {}).get("state", _idle_state(revision)),
-                    error=told.get(revision.id, {}).get("error"),
-                    restarts=told.get(revision.id, {}).get("restarts", 0),
-                )
-                for revision in revisions
-            ],
-            created_by=row.created_by,
-            created_at=row.created_at,
-        )
+        return view_of(session, project, row, self.gateway)
 
     def _refuse_foreign(self, project: Project, name: str) -> None:
         with self.context.database.read() as session:
@@ -413,30 +354,3 @@ class Deployments:
         if name not in known:
             raise NotFound(f"{project.slug} has no endpoint {name!r}.", hint=nearest(name, known))
         return known[name]
-
-
-def _revisions(session: Session, row: Deployment) -> list[Revision]:
-    query = select(Revision).where(Revision.deployment_id == row.id).order_by(Revision.number)
-    return list(session.scalars(query))
-
-
-def _idle_state(revision: Revision) -> str:
-    """The state of a revision of which the gateway says nothing."""
-    if revision.requested:
-        return "requested"
-    return "starting" if revision.weight else "retired"
-
-
-def _valid_keys(session: Session, row: Deployment) -> list[DeploymentKey]:
-    keys = session.scalars(select(DeploymentKey).where(DeploymentKey.deployment_id == row.id))
-    return [key for key in keys if key.revoked_at is None and (key.expires_at is None or key.expires_at > now())]
-
-
-def _key_view(key: DeploymentKey) -> KeyView:
-    return KeyView(
-        id=key.id,
-        label=key.label,
-        created_by=key.created_by,
-        created_at=key.created_at,
-        expires_at=key.expires_at,
-    )

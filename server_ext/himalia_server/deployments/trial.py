@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import json
-import secrets
 import threading
 from typing import Any
 
 from ..service.problems import Invalid, Unavailable
+from .keys import new_token
 
 TIMEOUT = 60.0
 AT_ONCE = 4
@@ -21,8 +20,7 @@ class Trial:
     """Asks the gateway with a key of the service's own, which lives as long as the service."""
 
     def __init__(self) -> None:
-        self._token = "hmd_" + secrets.token_urlsafe(32)
-        digest = hashlib.sha256(self._token.encode()).hexdigest()
+        self._token, digest = new_token()
         self._free = threading.BoundedSemaphore(AT_ONCE)
         self.key: dict[str, Any] = {"id": "service", "sha256": digest, "expires_at": None}
 

@@ -21,6 +21,7 @@ from ..service import tokens
 from ..service.auth import Principal, role_from, role_in, visible
 from ..service.context import Context
 from ..service.identity import start_ticks
+from ..service.journal import MEMBERS
 from ..service.once import Once
 from ..service.problems import Conflict, Forbidden, Invalid, NotFound
 from ..service.site import standard_home
@@ -205,8 +206,9 @@ class Projects:
             if row is None:
                 return
             tokens.revoke_all(change.session, project_id=project.id)
+            members = list(change.session.scalars(select(Member.user).where(Member.project_id == project.id)))
             change.session.delete(row)
-            change.event("project.deleted", project.slug, {}, project)
+            change.event("project.deleted", project.slug, {MEMBERS: members}, project)
         remove_kernelspec(Path(jupyter_data_dir()) / "kernels", project.kernelspec)
         if remove_files and not self._forbidden(Path(project.path)):
             shutil.rmtree(project.path)

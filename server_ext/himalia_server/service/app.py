@@ -48,7 +48,7 @@ def create_app(context: Context, shut_down: Callable[[], None]) -> FastAPI:
         yield
         await app.state.mlflow_proxy.close()
 
-    app = _routed(lifespan)
+    app = routed(lifespan)
     layer = publish_layer(context.site.home)
     content = ContentStore(context.site.home / "content")
     state = app.state
@@ -83,7 +83,7 @@ def create_app(context: Context, shut_down: Callable[[], None]) -> FastAPI:
 
 def describe() -> dict[str, Any]:
     """The OpenAPI document, without a site."""
-    return _routed(None).openapi()
+    return routed(None).openapi()
 
 
 class _Application(FastAPI):
@@ -99,7 +99,8 @@ class _Application(FastAPI):
         return document
 
 
-def _routed(lifespan: Any) -> FastAPI:
+def routed(lifespan: Any) -> FastAPI:
+    """All routes and no site behind them: for the OpenAPI document, and for who walks them."""
     app = _Application(
         title="Himalia",
         version=__version__,

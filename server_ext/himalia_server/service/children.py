@@ -10,112 +10,29 @@ from __future__ import annotations
 import json
 import logging
 import os
-import select
 import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
-import uuid
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
-from ..locking import try_lock
+from .child import Child, ChildSpec, Exit, discard, supervisor_of, wait_for_end
 from .identity import ProcessIdentity
 from .logs import REQUEST_VARIABLE, request_id
 from .site import Site, private_folder, write_private
-from .supervisor_main import NOT_WRITTEN
+
+__all__ = ["Child", "ChildSpec", "Children", "Exit"]
 
 log = logging.getLogger(__name__)
 SUPERVISOR = Path(__file__).with_name("supervisor_main.py")
 FIRST_DELAY, LAST_DELAY = 0.5, 30.0
-LISTEN_SECONDS = 300.0
-"""A child that has made no socket after so long never will."""
 STEADY = 60.0
 """A child that lived so many seconds is started again without delay."""
-
-
-@dataclass(frozen=True)
-class ChildSpec:
-    """What to run. `keep`: start it again whenever it ends unasked. `grace`: seconds from SIGTERM to SIGKILL.
-
-    `final`: exit codes that another attempt would not change; a child that ends with one is not started again.
-    `sockets`: where it listens once it has started; a child that cannot be reached any more is started again.
-    """
-
-    name: str
-    argv: list[str]
-    env: dict[str, str]
-    cwd: str
-    keep: bool = False
-    grace: float = 10.0
-    nice: int = 0
-    umask: int = 0o077
-    sockets: list[str] = field(default_factory=list)
-    final: list[int] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Exit:
-    """How a child ended. `lost`: its supervisor was killed too, so that nobody saw the end."""
-
-    code: int | None
-    signal: int | None
-    error: str | None = None
-    asked: bool = False
-    lost: bool = False
-
-    @property
-    def sentence(self) -> str:
-        """For a person."""
-        if self.error:
-            return self.error
-        if self.lost:
-            return "its supervisor was killed, and it with it"
-        if self.signal:
-            return f"killed by {signal.Signals(self.signal).name}"
-        return f"exit code {self.code}"
-
-
-class Child:
-    """One supervised process of the present or, after a restart of the service, of the past."""
-
-    def __init__(self, folder: Path, spec: ChildSpec, supervisor: ProcessIdentity) -> None:
-        self.folder, self.spec, self.supervisor = folder, spec, supervisor
-        self.popen: subprocess.Popen[bytes] | None = None
-        self.ended = threading.Event()
-        self.exit: Exit | None = None
-        self.began = time.monotonic()
-        self.listened = False
-
-    def unreachable(self) -> bool:
-        """Whether it has listened, or should by now, and its socket is gone."""
-        if all(Path(socket).exists() for socket in self.spec.sockets):
-            self.listened = True
-            return False
-        return self.listened or time.monotonic() - self.began > LISTEN_SECONDS
-
-    def process(self) -> ProcessIdentity | None:
-        """The child itself (not its supervisor); None before it started or after it ended."""
-        try:
-            state = json.loads((self.folder / "state.json").read_text())
-        except (OSError, ValueError):
-            return None
-        identity = ProcessIdentity(self.supervisor.boot, int(state["pid"]), str(state["ticks"]))
-        return identity if identity.alive() else None
-
-    def read_exit(self) -> Exit:
-        """The exit record that the supervisor wrote."""
-        try:
-            record = json.loads((self.folder / "exit.json").read_text())
-        except (OSError, ValueError):
-            if self.popen is not None and self.popen.returncode == NOT_WRITTEN:
-                return Exit(None, None, error="its files could not be written; is the disk full?")
-            return Exit(None, None, lost=True)
-        return Exit(record["code"], record["signal"], record["error"], bool(record.get("asked")))
 
 
 class Children:
@@ -222,9 +139,9 @@ class Children:
             return None
         if not child.ended.is_set():
             self._unkeep(child)
-            _signal(child.supervisor, signal.SIGTERM)
+            child.supervisor.signal(signal.SIGTERM)
             if not child.ended.wait(child.spec.grace + 10):
-                _signal(child.supervisor, signal.SIGKILL)
+                child.supervisor.signal(signal.SIGKILL)
                 child.ended.wait(10)
         return child.exit
 
@@ -240,8 +157,8 @@ class Children:
         process = child.process() if child else None
         if child is not None and process is not None:
             child.listened, child.began = False, time.monotonic()
-            _signal(process, signal.SIGTERM)
-            patience = threading.Timer(child.spec.grace, _signal, args=(process, signal.SIGKILL))
+            process.signal(signal.SIGTERM)
+            patience = threading.Timer(child.spec.grace, process.signal, args=(signal.SIGKILL,))
             patience.daemon = True
             patience.start()
 
@@ -251,7 +168,7 @@ class Children:
             child = self._children.get(name)
             if child is not None and child.ended.is_set():
                 del self._children[name]
-                _discard(child.folder)
+                discard(child.folder)
 
     def stop_all(self) -> None:
         """End all children, side by side; nothing can be started any more."""
@@ -287,9 +204,9 @@ class Children:
                 continue
             try:
                 spec = ChildSpec(**json.loads((folder / "spec.json").read_text())["child"])
-                supervisor = _supervisor_of(folder)
+                supervisor = supervisor_of(folder)
             except (OSError, ValueError, KeyError, TypeError):
-                _discard(folder)
+                discard(folder)
                 continue
             child = Child(folder, spec if restart else replace(spec, keep=False), supervisor)
             if not supervisor.alive():
@@ -304,7 +221,7 @@ class Children:
 
     def _launch(self, spec: ChildSpec) -> Child:
         folder = self.root / spec.name
-        _discard(folder)
+        discard(folder)
         private_folder(folder)
         for place in [*(Path(socket).parent for socket in spec.sockets), Path(spec.env.get("TMPDIR", "/"))]:
             if place.is_relative_to(self.site.runtime):
@@ -353,7 +270,7 @@ class Children:
         threading.Thread(target=self._await_end, args=(child,), name=f"watch-{child.spec.name}", daemon=True).start()
 
     def _await_end(self, child: Child) -> None:
-        _wait_for_end(child)
+        wait_for_end(child)
         child.exit = child.read_exit()
         child.ended.set()
         with self._lock:
@@ -387,63 +304,3 @@ class Children:
         except (OSError, RuntimeError):
             log.exception("child could not be started again", extra={"child": child.spec.name})
             self._await_end(child)
-
-
-def _supervisor_of(folder: Path) -> ProcessIdentity:
-    """Who supervises the child of a folder.
-
-    Raises:
-        OSError: nobody ever did. ValueError, KeyError: what is written there is no identity.
-    """
-    path = folder / "supervisor.json"
-    deadline = time.monotonic() + 5
-    # the service before us may have died right after it had started the supervisor
-    while not path.exists() and time.monotonic() < deadline:
-        lock = try_lock(folder / "lock")
-        if lock is not None:
-            os.close(lock)
-            break
-        time.sleep(0.02)
-    return ProcessIdentity.from_dict(json.loads(path.read_text()))
-
-
-def _discard(folder: Path) -> None:
-    """Remove a child's folder; a supervisor that is only just starting finds nothing to supervise then."""
-    aside = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}")
-    try:
-        folder.rename(aside)
-    except FileNotFoundError:
-        return
-    shutil.rmtree(aside, ignore_errors=True)
-
-
-def _signal(identity: ProcessIdentity, number: int) -> None:
-    if identity.alive():
-        try:
-            os.kill(identity.pid, number)
-        except ProcessLookupError:
-            return  # it ended between the look and the signal
-
-
-def _wait_for_end(child: Child) -> None:
-    """Block until the supervisor of *child* has ended, whether or not it is our own child."""
-    if child.popen is not None:
-        child.popen.wait()
-        return
-    if not child.supervisor.alive():
-        return
-    try:
-        descriptor = os.pidfd_open(child.supervisor.pid)
-    except (OSError, AttributeError):
-        # no pidfd (macOS), or it ended just now
-        while child.supervisor.alive():
-            time.sleep(0.2)
-        return
-    try:
-        # between the look above and the open the pid could have been given to another process
-        while child.supervisor.alive():
-            poller = select.poll()
-            poller.register(descriptor, select.POLLIN)
-            poller.poll(60_000)
-    finally:
-        os.close(descriptor)

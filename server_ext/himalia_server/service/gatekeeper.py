@@ -11,10 +11,11 @@ from typing import Any
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from . import tokens
 from .auth import METRICS, bearer, forwarded_person, identify
 from .context import Context
 from .journal import audit
-from .problems import Forbidden, Problem, Unauthenticated, Unreadable
+from .problems import Forbidden, Problem, Unauthenticated, Unavailable, Unreadable
 from .replies import reply
 
 OPEN = {"/health"}
@@ -85,6 +86,10 @@ class Gatekeeper:
         who = (bearer(connection), forwarded_person(connection))
         loop = asyncio.get_running_loop()
         principal = await loop.run_in_executor(self._threads, identify, self.context, *who)
+        if principal is None and await loop.run_in_executor(self._threads, self._is_late, who[0]):
+            problem = Unavailable("Tokens are being renewed: the clock was set, or the machine slept.")
+            await self._close(scope, receive, send, problem, {"Retry-After": "1"})
+            return
         if principal is None:
             method = scope.get("method", "WEBSOCKET")
             await asyncio.to_thread(self.denials.record, method, scope["path"][:200])
@@ -96,6 +101,16 @@ class Gatekeeper:
             return
         scope.setdefault("state", {})["principal"] = principal
         await self.app(scope, receive, send)
+
+    def _is_late(self, token: str | None) -> bool:
+        """Whether a token would be valid, had it been renewed in time; now it is."""
+        if token is None:
+            return False
+        with self.context.database.read() as session:
+            late = tokens.is_late(session, token)
+        if late:
+            self.context.due.set()
+        return late
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
         problem = Unauthenticated(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import or_
+from sqlalchemy import and_, or_
 
-from ..store import RequestKey, Token, now
+from ..store import Database, RequestKey, Token, now
 from .context import Context
 from .once import KEEP_SECONDS
 
@@ -18,6 +18,13 @@ def prune(context: Context) -> None:
     context.events.prune(now() - context.settings.event_days * DAY)
     with context.database.write() as session:
         session.query(RequestKey).where(RequestKey.created_at < now() - KEEP_SECONDS).delete()
-    with context.database.write() as session:
+    prune_tokens(context.database)
+
+
+def prune_tokens(database: Database) -> None:
+    """Delete tokens that ended long ago, but none of a kernel or stage that is only late to be renewed."""
+    with database.write() as session:
         ended = now() - TOKEN_DAYS * DAY
-        session.query(Token).where(or_(Token.revoked_at < ended, Token.expires_at < ended)).delete()
+        # one that was neither renewed nor revoked belongs to something that lives: the clock was just set
+        over = or_(Token.renewed, Token.purpose.not_in(("kernel", "stage")))
+        session.query(Token).where(or_(Token.revoked_at < ended, and_(Token.expires_at < ended, over))).delete()

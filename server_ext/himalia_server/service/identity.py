@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -71,3 +72,9 @@ class ProcessIdentity:
     def alive(self) -> bool:
         """Whether this very process still runs."""
         return self.boot == boot_id() and start_ticks(self.pid) == self.ticks
+
+    def signal(self, number: int) -> None:
+        """Send a signal to this very process; nothing happens when it has ended."""
+        if self.alive():
+            with suppress(ProcessLookupError):  # it ended between the look and the signal
+                os.kill(self.pid, number)

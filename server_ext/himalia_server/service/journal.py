@@ -15,6 +15,8 @@ from sqlalchemy.orm import Session
 from ..store import AuditRow, Database, EventRow, Project, now
 
 GENESIS = "0" * 64
+MEMBERS = "_members"
+"""In the data of project.deleted: who may still be told of the project; never sent."""
 
 
 @dataclass(frozen=True)
@@ -87,9 +89,23 @@ class Events:
             last = session.scalar(select(EventRow.seq).order_by(EventRow.seq.desc()).limit(1))
         return first or 0, last or 0
 
-    def after(self, seq: int, projects: Collection[str] | None = None, limit: int = 500) -> list[Event]:
-        """Events with a number above *seq*, oldest first; of these *projects* (ids) and of none, or of all."""
+    def gone(self, seq: int, user: str | None) -> set[str]:
+        """Ids of projects whose deletion has a number above *seq* and of which *user* (None: anybody) was a member."""
+        query = select(EventRow).where(EventRow.seq > seq, EventRow.topic == "project.deleted")
+        with self.database.read() as session:
+            rows = list(session.scalars(query))
+        return {
+            row.project_id for row in rows if row.project_id and (user is None or user in row.data.get(MEMBERS, []))
+        }
+
+    def after(
+        self, seq: int, projects: Collection[str] | None = None, limit: int = 500, last: int | None = None
+    ) -> list[Event]:
+        """Events with a number above *seq*, up to *last*, oldest first; of these *projects* (ids) and of none, or of
+        all."""
         query = select(EventRow).where(EventRow.seq > seq).order_by(EventRow.seq).limit(limit)
+        if last is not None:
+            query = query.where(EventRow.seq <= last)
         if projects is not None:
             query = query.where(or_(EventRow.project_id.is_(None), EventRow.project_id.in_(projects)))
         with self.database.read() as session:
@@ -109,7 +125,8 @@ class Events:
 
 
 def _event(row: EventRow) -> Event:
-    return Event(row.seq, row.at, row.topic, row.project, row.subject, row.data, row.project_id)
+    data = {name: value for name, value in row.data.items() if name != MEMBERS}
+    return Event(row.seq, row.at, row.topic, row.project, row.subject, data, row.project_id)
 
 
 def audit(

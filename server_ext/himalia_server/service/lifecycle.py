@@ -38,6 +38,10 @@ class ServiceError(RuntimeError):
     """The service could not be started, stopped or used; the text says what to do."""
 
 
+class KilledError(ServiceError):
+    """The service was killed while it started."""
+
+
 @dataclass(frozen=True)
 class Found:
     """A running service that proved to be this site's."""
@@ -93,11 +97,11 @@ def ensure_running(site: Site) -> Found:
     Raises:
         ServiceError: it cannot be started, or it is newer than this Himalia.
     """
-    found = find(site)
+    found = _serving(site)
     if found is None or found.version != __version__:
         try:
             with exclusive(site.home / "start.lock", timeout=START_SECONDS + STOP_SECONDS):
-                found = find(site)
+                found = _serving(site)
                 if found is not None and found.version != __version__:
                     _replace_older(found)
                     found = None
@@ -110,11 +114,16 @@ def ensure_running(site: Site) -> Found:
     return found
 
 
+def _serving(site: Site) -> Found | None:
+    """The service that `find` finds, unless it is on its way to its end, where it still answers for a while."""
+    return None if _stopping(site) else find(site)
+
+
 def _await_hanging(site: Site) -> Found | None:
-    """A service that lives but did not answer, when it answers after all; None when none lives."""
-    deadline = time.monotonic() + HANGING_SECONDS
+    """A service that lives but did not answer, when it answers after all; None when none lives (any more)."""
+    deadline = time.monotonic() + (STOP_SECONDS if _stopping(site) else HANGING_SECONDS)
     while (identity := _hanging(site)) is not None:
-        found = find(site)
+        found = _serving(site)
         if found is not None:
             return found
         if time.monotonic() > deadline:
@@ -139,6 +148,14 @@ def _replace_older(found: Found) -> None:
 
 
 def _start(site: Site) -> Found:
+    try:
+        return _start_once(site)
+    except KilledError:
+        # by somebody's hand, or because memory was short for a moment: the site itself is in order
+        return _start_once(site)
+
+
+def _start_once(site: Site) -> Found:
     site.prepare()
     # in memory, so that a full disk can still be told; the service moves on to a file once it serves
     descriptor = os.memfd_create("service-start") if hasattr(os, "memfd_create") else os.dup(2)
@@ -162,6 +179,11 @@ def _start(site: Site) -> Found:
 def _await_start(site: Site, process: subprocess.Popen[bytes], output: int) -> Found:
     deadline = time.monotonic() + START_SECONDS
     while (found := find(site)) is None:
+        if process.poll() == -signal.SIGKILL:
+            raise KilledError(
+                "The service was killed (SIGKILL) each time it started. Look whether the machine is out of memory, or "
+                f"what kills it, then start it again. See {site.log('service')}."
+            )
         if process.poll() is not None:
             raise ServiceError(_why(site, output, process.returncode))
         if time.monotonic() > deadline:
@@ -177,7 +199,8 @@ def _why(site: Site, output: int, code: int) -> str:
     with os.fdopen(os.dup(output), "rb") as file:
         file.seek(0)
         lines = [line for line in file.read().decode(errors="replace").splitlines() if line.strip()]
-    last = lines[-1].removeprefix("himalia: ") if lines else f"exit code {code}"
+    end = f"{signal.Signals(-code).name} ended it as it started" if code < 0 else f"exit code {code}"
+    last = lines[-1].removeprefix("himalia: ") if lines else end
     return last if code == 78 else f"The service could not be started: {last}. See {site.log('service')}."
 
 
@@ -195,7 +218,8 @@ def stop(found: Found, *, keep_children: bool = False) -> None:
     except urllib.error.HTTPError as error:
         raise ServiceError(f"The service refused to stop: {error.read().decode(errors='replace')}") from error
     except OSError as error:
-        if found.identity.alive():
+        # somebody else may have stopped it: then it listens no more, and ends
+        if found.identity.alive() and not stopped(found.site):
             raise ServiceError(f"The service does not answer: {error}.") from error
     deadline = time.monotonic() + STOP_SECONDS
     while found.identity.alive():
@@ -247,6 +271,11 @@ def _stopping(site: Site) -> bool:
         return bool(json.loads(site.state_file.read_text()).get("stopping"))
     except (OSError, ValueError, AttributeError):
         return False
+
+
+def stopped(site: Site) -> bool:
+    """Whether the last service of *site* was told to end: it notes that in its state file, and removes that at last."""
+    return not site.state_file.exists() or _stopping(site)
 
 
 def _signal(identity: ProcessIdentity, number: int) -> None:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query, Request, WebSocket, WebSocketDisconnect
 from fastapi.responses import StreamingResponse
 
+from ..team import SiteRole
 from .auth import Caller, Principal, bearer, identify, visible_projects
 from .context import Context
 from .inputs import BIGGEST
@@ -27,7 +28,6 @@ async def follow(context: Context, principal: Principal, token: str | None, afte
     the token is no longer valid or the service stops.
     """
     loop = asyncio.get_running_loop()
-    known: set[str] = set()
     changed = asyncio.Event()
 
     def wake() -> None:
@@ -43,7 +43,7 @@ async def follow(context: Context, principal: Principal, token: str | None, afte
             after = last
         while not context.stopping.is_set():
             changed.clear()
-            batch = await asyncio.to_thread(_visible, context, principal, token, after, known)
+            batch = await asyncio.to_thread(_visible, context, principal, token, after)
             if batch is None:
                 return
             events, after = batch
@@ -58,32 +58,35 @@ async def follow(context: Context, principal: Principal, token: str | None, afte
         context.events.unlisten(wake)
 
 
-def _visible(
-    context: Context, principal: Principal, token: str | None, after: int, known: set[str]
-) -> tuple[list[Event], int] | None:
+def _visible(context: Context, principal: Principal, token: str | None, after: int) -> tuple[list[Event], int] | None:
     """The next events that the caller may see, and how far was read; None when the token is no longer valid.
 
-    *known* gathers the projects that the caller could see at some time, so that the end of one is told too.
+    Those of a project that is gone are for who was a member at its end, also when they were away meanwhile.
     """
     if identify(context, token) is None:
         return None
+    # first: what is made or deleted while we look belongs to the next look
+    last = context.events.bounds()[1]
     projects = visible_projects(context, principal)
-    known |= projects
-    while events := context.events.after(after, known):
+    if principal.project_id is None:
+        everywhere = principal.site_role == SiteRole.AUDITOR
+        projects |= context.events.gone(after, None if everywhere else principal.user)
+    while events := context.events.after(after, projects, last=last):
         after = events[-1].seq
-        seen = [event for event in events if _may_see(event, principal, projects, known)]
+        seen = [event for event in events if _may_see(event, principal)]
         if seen:
             return seen, after
-    return [], after
+    return [], max(after, last)
 
 
-def _may_see(event: Event, principal: Principal, projects: set[str], known: set[str]) -> bool:
+def _may_see(event: Event, principal: Principal) -> bool:
+    """Whether an event is for the caller that is of no project, or of one they may see."""
     if event.project_id is None:
         # the names of children tell of projects that not everybody may know
         return principal.site_role is not None or (
             principal.purpose in ("user", "forwarded") and not event.topic.startswith("child.")
         )
-    return event.project_id in projects or (event.topic == "project.deleted" and event.project_id in known)
+    return True
 
 
 @router.get("", response_class=StreamingResponse, responses={200: {"content": {"text/event-stream": {}}}})

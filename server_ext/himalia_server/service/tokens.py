@@ -9,7 +9,8 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from ..store import Token, now
+from ..store import Kernel, StageRun, Token, now
+from .identity import start_ticks
 from .site import private_folder, write_private
 
 KERNEL_SECONDS = 12 * 3600
@@ -62,9 +63,12 @@ def issue(
 
 
 def renew(session: Session, row: Token, seconds: float) -> Token:
-    """Put a fresh token into the old one's file; the old one ends after `OVERLAP_SECONDS`."""
+    """Put a fresh token into the old one's file; the old one ends after `OVERLAP_SECONDS`.
+
+    Also one that has expired already: the clock was set, or the machine slept, and requests are under way with it.
+    """
     row.renewed = True
-    row.expires_at = min(row.expires_at or now() + OVERLAP_SECONDS, now() + OVERLAP_SECONDS)
+    row.expires_at = now() + OVERLAP_SECONDS
     return issue(
         session,
         purpose=row.purpose,
@@ -79,16 +83,32 @@ def renew(session: Session, row: Token, seconds: float) -> Token:
 
 
 def is_due(row: Token, seconds: float) -> bool:
-    """Whether a token made for *seconds* is past half its time, or its file does not hold it.
+    """Whether a token made for *seconds* is past half its time, would live longer than that (the clock was put back),
+    or its file does not hold it.
 
     The file differs when the service was killed after it had written a new token there and before that was committed.
     """
-    if row.expires_at is not None and row.expires_at - now() < seconds / 2:
+    if row.expires_at is not None and not seconds / 2 <= row.expires_at - now() <= seconds + OVERLAP_SECONDS:
         return True
     try:
         return row.file is not None and digest(Path(row.file).read_text().strip()) != row.sha256
     except OSError:
         return True
+
+
+def is_late(session: Session, text: str) -> bool:
+    """Whether a token has expired only because it could not be renewed yet, while its kernel or stage lives.
+
+    So it is for a moment after the clock was set, or after the machine has slept.
+    """
+    row = session.scalar(select(Token).where(Token.sha256 == digest(text)))
+    if row is None or row.revoked_at is not None or row.renewed or row.expires_at is None or row.expires_at >= now():
+        return False
+    if row.purpose == "stage":
+        stage = session.get(StageRun, (row.run_id, row.stage))
+        return stage is not None and stage.status == "running"
+    kernel = session.scalar(select(Kernel).where(Kernel.token_id == row.id))
+    return kernel is not None and start_ticks(kernel.owner_pid) == kernel.owner_ticks
 
 
 def revoke(session: Session, row: Token) -> None:

@@ -108,7 +108,7 @@ class Database:
             if current is not None:
                 backup = self._new_backup(current)
                 copy_to_file(self.engine, backup)
-            with self._change() as connection:
+            with self.change_schema() as connection:
                 upgrade(connection, HEAD)
             return backup
 
@@ -127,7 +127,7 @@ class Database:
         """
         copy = open_file(file)
         try:
-            with self.dialect.migration_lock(), copy.connect() as source, self._change() as target:
+            with self.dialect.migration_lock(), copy.connect() as source, self.change_schema() as target:
                 revision = revision_of(source)
                 if revision is not None and revision not in known_revisions():
                     raise SchemaTooNew(_too_new(str(file), revision))
@@ -136,7 +136,7 @@ class Database:
             copy.dispose()
 
     @contextmanager
-    def _change(self) -> Iterator[Connection]:
+    def change_schema(self) -> Iterator[Connection]:
         """One transaction over the schema and its rows: all of it or nothing."""
         with self.engine.connect() as connection:
             writing = connection.execution_options(himalia_write=True)

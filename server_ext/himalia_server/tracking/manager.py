@@ -30,9 +30,6 @@ CHILD = "mlflow"
 PREPARATION = "mlflow-prepare"
 NICE = 10
 """MLflow starts in the background of a lab that somebody wants to use."""
-
-
-HEALTH_SECONDS = 5.0
 HANGING_SECONDS = 120.0
 """An MLflow that does not answer for so long does not work at something."""
 FIRST_PATIENCE, LONGEST_PATIENCE = 10.0, 300.0

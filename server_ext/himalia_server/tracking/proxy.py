@@ -22,6 +22,8 @@ from himalia_server.tracking.upstream import UnreachableError, Upstream, Upstrea
 OnDenied = Callable[[str, str, str], None]
 
 # What MLflow reads into its memory before it looks at it; files go by another way and have no limit here.
+NAME_BYTES = 255
+"""Of a file or folder, on the usual file systems; MLflow answers a longer one with a fault of its own."""
 MAX_BUFFERED_BYTES = 64 << 20
 
 _PROJECT = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
@@ -163,6 +165,10 @@ def _check_permission(method: str, path: str, role: str) -> None:
 
 def _target(path: str, query: bytes) -> URL:
     """The address for MLflow: the path we judged, quoted anew, and the query as it came."""
+    if any(len(part.encode(errors="replace")) > NAME_BYTES for part in path.split("/")):
+        raise RequestRefusedError(
+            400, "INVALID_PARAMETER_VALUE", f"A part of the address is longer than a file's name, {NAME_BYTES} bytes."
+        )
     text = query.decode("latin-1")
     if not _QUERY.fullmatch(text):
         raise RequestRefusedError(

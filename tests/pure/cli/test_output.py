@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from himalia_server.cli import main
 from himalia_server.cli.output import Failure, ago, size, table
-from himalia_server.cli.run import _parameters
+from himalia_server.cli.run import parse_parameters
 
 
 def test_a_table_aligns_its_columns() -> None:
@@ -24,9 +24,9 @@ def test_ago_and_size() -> None:
     assert size(5 << 20) == "5 MiB"
 
 
-def test_parameters_are_json_or_text() -> None:
+def testparse_parameters_are_json_or_text() -> None:
     given = ("train.seed=11", "train.name=tree", "prepare.months=[1,2]", "train.flag=true")
-    assert _parameters(given) == {
+    assert parse_parameters(given) == {
         "train": {"seed": 11, "name": "tree", "flag": True},
         "prepare": {"months": [1, 2]},
     }
@@ -35,7 +35,7 @@ def test_parameters_are_json_or_text() -> None:
 @pytest.mark.parametrize("text", ["seed=1", "train.seed", ".a=1", "train.=1"])
 def test_a_faulty_parameter_is_told(text: str) -> None:
     with pytest.raises(Failure, match="STAGE"):
-        _parameters((text,))
+        parse_parameters((text,))
 
 
 def test_help_names_each_command() -> None:

@@ -116,6 +116,15 @@ def test_certificates_are_kept_until_near_their_end(tmp_path: Path) -> None:
     assert ensure_certificates(folder, "team-a", NOW + timedelta(days=340)).ca_pem() != first
 
 
+def test_certificates_hold_when_the_clock_is_put_back(tmp_path: Path) -> None:
+    """Those of a clock that was wrong by years are made anew."""
+    now = datetime.now(UTC)
+    made = ensure_certificates(tmp_path / "tls", "flights", now)
+    assert made.begins_at() < now - timedelta(days=300)
+    assert made.usable(now - timedelta(days=40))
+    assert not made.usable(now - timedelta(days=800))
+
+
 def test_an_incomplete_set_is_made_anew(made: ClusterCertificates) -> None:
     first = made.ca_pem()
     made.client_key.unlink()

@@ -168,9 +168,9 @@ class _Handler(BaseHTTPRequestHandler):
             case "GET", ["runs", run]:
                 self._answer(200, RUNS[run] if self.service.decided() else {"id": run, "status": "running"})
             case "GET", ["runs"]:
-                self._answer(200, {"items": [{"id": "r1", "state": "succeeded"}]})
+                self._answer(200, {"items": [{"id": "r1", "status": "succeeded"}]})
             case "POST", ["runs"]:
-                self._answer(201, {"id": "r2", "state": "queued"})
+                self._answer(201, {"id": "r2", "status": "pending"})
             case "POST", ["runs", _, "stages", _, "progress"]:
                 self._answer(204)
             case _:

@@ -11,6 +11,7 @@ import pytest
 import himalia
 from himalia._connection import endpoint_name
 from himalia._display import size
+from himalia_server.clusters.models import ClusterCreate
 from tests.pure.kernels.fake_service import SLUG, FakeService, new_cluster, write_private
 
 
@@ -25,6 +26,10 @@ def test_clusters_from_start_to_stop(granted: FakeService) -> None:
     assert "%cluster start" in repr(himalia.clusters())
     cluster = himalia.start_cluster("shared", workers=2)
     assert granted.calls("POST", "/clusters") == [{"name": "shared", "workers": 2}]
+    himalia.start_cluster("large", memory_limit=2 << 30)
+    asked = granted.calls("POST", "/clusters")[1]
+    assert ClusterCreate.model_validate(asked).memory_limit == "2147483648B"
+    himalia.connect().stop_cluster("large")
     assert cluster.scale(5).workers == 5
     assert "shared" in repr(himalia.clusters())
     assert "<table>" in himalia.clusters()._repr_html_()
@@ -43,7 +48,7 @@ def test_deploy_and_runs(granted: FakeService) -> None:
     assert himalia.deploy("models:/flights/3", name="eu").model_version == "3"
     assert granted.calls("POST", "/deployments")[1] == {"name": "eu", "model": "models:/flights/3"}
     assert himalia.runs()[0].id == "r1"
-    assert himalia.start_run({"train": {"seed": 7}}).state == "queued"
+    assert himalia.start_run({"train": {"seed": 7}}).state == "pending"
     assert granted.calls("POST", "/runs") == [{"params": {"train": {"seed": 7}}}]
 
 

@@ -10,16 +10,31 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
 from himalia_server.gateway import control
 from himalia_server.pipelines.driver import later
 from himalia_server.service import supervisor_main, tokens
 from himalia_server.service.guard import sweep_drafts
-from himalia_server.service.journal import Events
+from himalia_server.service.housekeeping import prune_tokens
+from himalia_server.service.journal import MEMBERS, Events
 from himalia_server.service.replies import as_problem
 from himalia_server.service.site import Site
-from himalia_server.store import Database, EventRow, User, continue_ids, database, new_id, now, schema
+from himalia_server.store import (
+    Database,
+    EventRow,
+    Project,
+    Run,
+    StageRun,
+    Token,
+    User,
+    continue_ids,
+    database,
+    new_id,
+    now,
+    schema,
+)
 from himalia_server.store.copying import copy_to_file
 
 
@@ -84,6 +99,50 @@ def test_a_token_is_due_when_its_file_holds_another_or_is_gone(store: Database, 
     row.expires_at = now() - 10 * 86400
     file.write_text(text)
     assert tokens.is_due(row, 3600), "an expired one too: the machine may have slept"
+    row.expires_at = now() + 10 * 86400
+    assert tokens.is_due(row, 3600), "one that would live for too long: the clock was put back"
+
+
+@pytest.mark.parametrize(("status", "late"), [("running", True), ("succeeded", False)])
+def test_a_token_of_a_living_stage_is_late_but_not_lost_when_the_clock_jumps(
+    store: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: str, late: bool
+) -> None:
+    """For as long as the stage runs, it is neither refused for ever nor forgotten; requests under way go on."""
+    file, put = tmp_path / "tokens" / "t", clock(monkeypatch)
+    put(2e9)
+    with store.write() as session:
+        session.add(User(name="ada"))
+        session.flush()
+        session.add(Project(id="p", slug="p", path="/p", python="", kernelspec="", created_by="ada"))
+        session.flush()
+        session.add(Run(id="r", project_id="p", status="running", snapshot="", created_by="ada"))
+        session.flush()
+        session.add(StageRun(run_id="r", stage="s", position=0, status=status))
+        tokens.issue(
+            session, purpose="stage", user="ada", seconds=3600, file=file, project_id="p", run_id="r", stage="s"
+        )
+    text = file.read_text().strip()
+    with store.read() as session:
+        assert not tokens.is_late(session, text)
+    put(2e9 + 40 * 86400)
+    prune_tokens(store)
+    with store.write() as session:
+        assert tokens.find(session, text) is None
+        assert tokens.is_late(session, text) is late
+        row = session.scalar(select(Token))
+        assert row is not None
+        tokens.renew(session, row, 3600)
+        assert tokens.find(session, text) is not None, "for requests under way"
+        assert not tokens.is_late(session, text)
+
+
+def test_the_end_of_a_project_is_told_to_who_was_a_member(store: Database) -> None:
+    events, data = Events(store), {"x": 1, MEMBERS: ["ada"]}
+    with store.write() as session:
+        session.add(EventRow(at=1.0, topic="project.deleted", subject="p", project_id="p", data=data))
+    assert events.gone(0, "ada") == events.gone(0, None) == {"p"}
+    assert events.gone(0, "bob") == events.gone(1, "ada") == set()
+    assert [event.to_dict()["data"] for event in events.after(0)] == [{"x": 1}], "who they are is told to nobody"
 
 
 def test_a_copy_that_fails_leaves_nothing_that_looks_whole(

@@ -70,7 +70,7 @@ def test_every_older_schema_becomes_the_newest_and_keeps_its_data(
     older: str, place: Place, open_database: Opener
 ) -> None:
     database = open_database(place)
-    with database._change() as connection:
+    with database.change_schema() as connection:
         copying.upgrade(connection, older)
         before = fill(connection)
     backup = database.migrate()
@@ -106,7 +106,7 @@ def test_a_newer_schema_is_refused_and_left_alone(database: Database) -> None:
 
 def test_a_migration_that_fails_is_undone(place: Place, open_database: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
     database = open_database(place)
-    with database._change() as connection:
+    with database.change_schema() as connection:
         copying.upgrade(connection, OLDER[-1])
         before = fill(connection)
 
@@ -127,7 +127,7 @@ def test_a_migration_that_fails_is_undone(place: Place, open_database: Opener, m
 
 def test_two_that_migrate_at_once_do_it_once(place: Place, open_database: Opener) -> None:
     first, second = open_database(place), open_database(place)
-    with first._change() as connection:
+    with first.change_schema() as connection:
         copying.upgrade(connection, OLDER[-1])
     backups: list[Path | None] = []
     threads = [threading.Thread(target=lambda one=one: backups.append(one.migrate())) for one in (first, second)]
@@ -151,7 +151,7 @@ def test_who_waits_too_long_for_another_migration_is_told(
 def test_a_copy_goes_into_a_database_of_either_kind(
     database: Database, new_place: Callable[[], Place], open_database: Opener, tmp_path: Path
 ) -> None:
-    with database._change() as connection:
+    with database.change_schema() as connection:
         before = fill(connection)
     copy_to_file(database.engine, tmp_path / "copy")
     for place in (new_place(), tmp_path / "other.db"):

@@ -15,6 +15,7 @@ from pathlib import Path
 import click
 
 from ...service.site import default_home
+from ..options import as_json
 from ..output import print_json
 from . import jupyter, machine, service, site, store
 from .finding import Finding, Place, Verdict
@@ -56,9 +57,13 @@ before it has told."""
 
 
 @click.command()
-@click.option("--json", "json_", is_flag=True, help="One JSON document on standard output.")
+@as_json
 def doctor(json_: bool) -> None:
-    """Check the site, the service and what they need. Starts and changes nothing."""
+    """Find out what is wrong.
+
+    Looks at the machine, the site, the databases, Jupyter, the service and what it started, and says what to do about
+    each trouble. Starts and changes nothing; the exit code is 1 when there is a trouble.
+    """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # an encoding that cannot say all is one of the troubles

@@ -31,6 +31,11 @@ _SAME_PORT_PROBES = 20
 _PROBE_INTERVAL = 0.1
 _READY_INTERVAL = 0.02
 _STOP_GRACE = 3.0
+_PROBE_SECONDS, _SILENT_SECONDS = 15.0, 30.0
+_SILENT = (
+    f"the scheduler has not answered for {_SILENT_SECONDS:g} s: it is very busy, or it hangs; if that lasts, stop the "
+    "cluster and start it anew"
+)
 
 
 class LaunchError(Exception):
@@ -195,6 +200,7 @@ class LocalBackend:
         """Follow the wanted number of workers until the scheduler ends; return how it ended."""
         assert self._scheduler is not None
         ended = asyncio.create_task(self._scheduler.wait())
+        probing = asyncio.create_task(self._probe())
         try:
             while True:
                 await self._apply_scale()
@@ -206,6 +212,26 @@ class LocalBackend:
                 self._rescale.clear()
         finally:
             ended.cancel()
+            probing.cancel()
+
+    async def _probe(self) -> None:
+        """Tell when the scheduler does not answer. It is not killed for that: what it holds would be lost, and it may
+        only be busy."""
+        while True:
+            await asyncio.sleep(_PROBE_SECONDS)
+            assert self._cluster is not None
+            error = None
+            try:
+                await asyncio.wait_for(self._cluster.scheduler_comm.identity(n_workers=0), _SILENT_SECONDS)
+            except TimeoutError:
+                error = _SILENT
+            except Exception as fault:  # of any type: it is ending, and its end is told by others
+                log.info("the scheduler could not be asked: %r", fault)
+                continue
+            if (error is None) == (self._error == _SILENT):
+                log.warning("%s", error or "the scheduler answers again")
+                self._error = error
+                self._changed()
 
     async def _apply_scale(self) -> None:
         assert self._cluster is not None

@@ -1,6 +1,6 @@
 """The laboratory of the tracking tests: a real MLflow behind the real proxy, with tokens that name a role.
 
-`python -m tests.site.test_tracking_lab <socket>` is the proxy's process; it prints its port. A process of its
+`python -m tests.site.tracking_lab <socket>` is the proxy's process; it prints its port. A process of its
 own, so that its memory can be measured.
 """
 
@@ -183,7 +183,7 @@ def running_lab() -> Iterator[Lab]:
         runtime = folder / "run"
         runtime.mkdir(mode=0o700)
         lab = Lab(folder, runtime / "mlflow.sock")
-        command = [sys.executable, "-m", "tests.site.test_tracking_lab", str(lab.socket)]
+        command = [sys.executable, "-m", "tests.site.tracking_lab", str(lab.socket)]
         proxy = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         try:
             assert proxy.stdout is not None
