@@ -280,7 +280,7 @@ def refused_port(port: int, tmp_path: Path) -> None:
         ended = subprocess.run([*command, "--run-dir", str(folder)], capture_output=True, text=True, timeout=30)
     assert ended.returncode == 75
     assert str(port) in ended.stderr
-    assert "gateway.port" in ended.stderr
+    assert "[gateway] port" in ended.stderr
     assert len(ended.stderr.splitlines()) == 1
 
 

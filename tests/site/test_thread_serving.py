@@ -175,7 +175,7 @@ def test_a_taken_port_is_told(served: Lab, key: str) -> None:
             view = served.get("/projects/tiny/deployments/tiny")
             return view["error"] if view["error"] and str(port) in view["error"] else None
 
-        assert "gateway.port" in wait_until(told, 60, "the sentence")
+        assert "[gateway] port" in wait_until(told, 60, "the sentence")
     wait_until(lambda: served.get("/projects/tiny/deployments/tiny")["state"] == "ready", 120, "the endpoint")
     assert ask(served, key).status_code == 200
 

@@ -60,7 +60,8 @@ def backup(file: Path | None, projects: bool, json_: bool) -> None:
 def restore(file: Path, replace: bool, json_: bool) -> None:
     """Bring the site back from a backup.
 
-    It becomes what it was when FILE was written by `himalia backup`. The service must not run. The site's folder is $HIMALIA_HOME.
+    It becomes what it was when FILE was written by `himalia backup`. The service must not run. The site's folder is
+    $HIMALIA_HOME.
     """
     from ..service.backup import BackupError
     from ..service.backup import restore as put_back

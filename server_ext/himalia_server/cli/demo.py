@@ -43,8 +43,8 @@ class Made:
 def demo(exit_: bool, no_browser: bool, json_: bool) -> None:
     """See all of it on real flights, in one command.
 
-    A model is trained, registered, deployed and asked. JupyterLab opens on the project, where everything is seen as it happens. Run again, it finds what exists and
-    says so.
+    A model is trained, registered, deployed and asked. JupyterLab opens on the project, where everything is seen as
+    it happens. Run again, it finds what exists and says so.
     """
     began = time.monotonic()
     made = Made(site=not Site.exists())

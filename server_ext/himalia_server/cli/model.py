@@ -36,7 +36,10 @@ def list_models(slug: str, json_: bool) -> None:
 @in_project
 @as_json
 def set_alias(name: str, alias: str, version: str, slug: str, json_: bool) -> None:
-    """Point an alias to a version, for example: himalia model alias flight-delay champion 2 -p nyc-flights"""
+    """Point an alias to a version.
+
+    For example: himalia model alias flight-delay champion 2 -p nyc-flights
+    """
     view = connect().request("PUT", at("projects", slug, "models", name, "aliases", alias), json={"version": version})
     if json_:
         print_json(view)

@@ -39,7 +39,10 @@ def list_projects(json_: bool) -> None:
 @click.option("--path", type=click.Path(file_okay=False), help="Its folder; with no template an existing one.")
 @as_json
 def create(name: str, template: str | None, path: str | None, json_: bool) -> None:
-    """Make a project from a template, or of a folder that has a himalia.toml."""
+    """Make a project.
+
+    Its folder comes from a template, or has a himalia.toml already.
+    """
     folder = str(Path(path).expanduser().absolute()) if path else None
     view = connect().post("/projects", {"name": name, "template": template, "path": folder})
     if json_:
@@ -72,7 +75,9 @@ def show(name: str, json_: bool) -> None:
 @click.argument("name")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def open_project(name: str, arguments: tuple[str, ...]) -> None:
-    """Open JupyterLab in the project's workspace, with its kernel as the default.
+    """Open JupyterLab on a project.
+
+    It opens the project's workspace, with its kernel as the default.
 
     ARGUMENTS go to JupyterLab, for example --no-browser.
     """
@@ -85,7 +90,10 @@ def open_project(name: str, arguments: tuple[str, ...]) -> None:
 @click.option("--files", is_flag=True, help="Delete its folder as well.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def delete(name: str, files: bool, yes: bool) -> None:
-    """Take a project off the site: its runs, models, clusters and endpoints end."""
+    """Take a project off the site.
+
+    Its runs, models, clusters and endpoints end; its folder stays unless --files says otherwise.
+    """
     api = connect()
     view = api.get(at("projects", name))
     folder = f" and delete {view['path']}" if files else f" ({view['path']} stays)"

@@ -68,7 +68,10 @@ def service() -> None:
 @named
 @as_json
 def install(system: bool, force: bool, name: str, json_: bool) -> None:
-    """Write a systemd unit for this site and this Python. systemd need not run here, and is not told yet."""
+    """Write a systemd unit for this site.
+
+    It runs the service with this Python. systemd need not run here, and is not told yet.
+    """
     _check(name)
     text = unit_text(default_home(), system=system)
     if os.environ.get(DATABASE_VARIABLE):

@@ -108,7 +108,6 @@ class Holder:
             error=view.error,
             client=self._client,
             dashboard=view.dashboard,
-            boot_id=self._spec.boot_id,
         )
 
     def _scale(self, workers: int) -> None:

@@ -50,7 +50,6 @@ class ClusterSpec:
     workers: int
     threads_per_worker: int
     memory_limit: str
-    boot_id: str | None = None
     env: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -104,7 +103,6 @@ class ClusterSpec:
             workers=check_workers(value.get("workers")),
             threads_per_worker=_integer(value, "threads_per_worker", 1, 1024),
             memory_limit=memory_limit,
-            boot_id=None if value.get("boot_id") is None else _text(value, "boot_id"),
             env=_env(value),
         )
 

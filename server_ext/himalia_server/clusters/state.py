@@ -35,7 +35,7 @@ class ClusterState:
 
     *address* is what a client connects to (None before the first start), *wanted* the number of workers asked
     for, *threads* and *memory_bytes* the total of their limits, *dashboard* the unix socket of the
-    scheduler's HTTP server, *boot_id* the value of the specification the holder was started with.
+    scheduler's HTTP server.
     """
 
     name: str
@@ -49,7 +49,6 @@ class ClusterState:
     error: str | None
     client: ClientFiles
     dashboard: str | None = None
-    boot_id: str | None = None
 
     @property
     def running(self) -> int:
@@ -62,7 +61,11 @@ class ClusterState:
 
     @classmethod
     def from_wire(cls, value: dict[str, Any]) -> ClusterState:
-        """Rebuild a state from :meth:`to_wire`; raise KeyError or TypeError when it is none."""
-        rest = {key: value[key] for key in value if key not in ("workers", "client")}
+        """Rebuild a state from :meth:`to_wire`; raise KeyError or TypeError when it is none.
+
+        What is not known here is passed over: a holder of another version may have outlived an upgrade.
+        """
+        known = cls.__dataclass_fields__.keys() - {"workers", "client"}
+        rest = {key: value[key] for key in value if key in known}
         workers = tuple(WorkerState(**worker) for worker in value["workers"])
         return cls(workers=workers, client=ClientFiles(**value["client"]), **rest)

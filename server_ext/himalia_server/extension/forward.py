@@ -194,14 +194,7 @@ class Forward(Guarded):
         return await session.request(
             request.method or "GET",
             URL(upstream.address + target, encoded=True),
-            headers=wire.request_headers(request.headers)
-            | {
-                "X-Request-ID": self.request_id,
-                "X-Forwarded-For": request.remote_ip or "unknown",
-                "X-Forwarded-Proto": request.protocol,
-                "X-Forwarded-Prefix": self.base_url + wire.PREFIX,
-            }
-            | upstream.headers(user),
+            headers=wire.request_headers(request.headers) | self.forwarded_headers() | upstream.headers(user),
             data=self._body.parts() if self._body is not None else None,
             allow_redirects=False,
         )

@@ -15,7 +15,9 @@ from tornado import web
 from tornado.websocket import WebSocketHandler
 
 from himalia_server.service.logs import decent_id
-from himalia_server.service.problems import Problem, Unavailable
+from himalia_server.service.problems import PROBLEM_JSON, Problem, Unavailable
+
+from . import wire
 
 if TYPE_CHECKING:
     from .link import Link
@@ -24,7 +26,6 @@ RESOURCE = "himalia"
 """The resource type that a Jupyter `Authorizer` is asked about."""
 PAGE_POLICY = "frame-ancestors 'self'"
 """Pages are shown in tabs of JupyterLab; a Hub's own default (`'none'`) would forbid that."""
-PROBLEM_JSON = "application/problem+json"
 
 
 class Guarded(JupyterHandler):
@@ -43,6 +44,15 @@ class Guarded(JupyterHandler):
     def link(self) -> Link:
         """The way to the service, one for the Jupyter server."""
         return cast("Link", self.settings["himalia"].link)
+
+    def forwarded_headers(self) -> dict[str, str]:
+        """What the service is told of the browser's request: its id, and where it came in."""
+        return {
+            "X-Request-ID": self.request_id,
+            "X-Forwarded-For": self.request.remote_ip or "unknown",
+            "X-Forwarded-Proto": self.request.protocol,
+            "X-Forwarded-Prefix": self.base_url + wire.PREFIX,
+        }
 
     async def check_permission(self) -> None:
         """Ask the authorizer; 403 when it refuses."""
@@ -63,8 +73,11 @@ class Guarded(JupyterHandler):
         self.set_header("X-Request-ID", self.request_id)
         if problem.status == 503:
             self.set_header("Retry-After", "2")
+        self._finish_problem(json.dumps(problem.to_dict()))
+
+    def _finish_problem(self, document: str) -> None:
         self.set_header("Content-Type", PROBLEM_JSON)
-        self.finish(json.dumps(problem.to_dict()))
+        self.finish(document)
 
     def told(self, error: Exception) -> Problem:
         """*error* as a problem; what nobody foresaw is logged."""
@@ -88,13 +101,8 @@ class HimaliaHandler(Guarded, APIHandler):
         if not self._finished and self.request.method != "OPTIONS":
             await self.check_permission()
 
-    def fail(self, problem: Problem) -> None:
-        """Finish with problem+json."""
-        self.set_status(problem.status)
-        self.set_header("X-Request-ID", self.request_id)
-        if problem.status == 503:
-            self.set_header("Retry-After", "2")
-        self.finish(json.dumps(problem.to_dict()), set_content_type=PROBLEM_JSON)
+    def _finish_problem(self, document: str) -> None:
+        self.finish(document, set_content_type=PROBLEM_JSON)  # Jupyter's own finish would set plain JSON
 
     async def answer(self, work: Callable[[], dict[str, Any]]) -> None:
         """Finish with what *work* gives, run in a thread; a fault that can be told becomes problem+json."""

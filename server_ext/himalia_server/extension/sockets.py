@@ -69,13 +69,8 @@ class Bridge(SocketHandler):
     ) -> ClientSocket:
         from yarl import URL
 
-        headers = upstream.headers(acting_for(self.identity_provider, self.current_user))
-        headers |= {
-            "X-Request-ID": self.request_id,
-            "X-Forwarded-For": self.request.remote_ip or "unknown",
-            "X-Forwarded-Proto": self.request.protocol,
-            "X-Forwarded-Prefix": self.base_url + wire.PREFIX,
-        }
+        user = acting_for(self.identity_provider, self.current_user)
+        headers = self.forwarded_headers() | upstream.headers(user)
         url = URL(upstream.address + self.target, encoded=True)
         return await session.ws_connect(url, headers=headers, protocols=protocols, max_msg_size=0)
 

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 from urllib.parse import unquote, urljoin, urlsplit
 
+from himalia_server.http_headers import HOP_BY_HOP, named_by
+
 PREFIX = "himalia"
 """The service's address `/p` is `<base url>himalia/p` in the browser, for each of the `OPEN` ones."""
 OPEN = ("/api/v1/", "/mlflow/", "/dashboard/")
@@ -29,17 +31,8 @@ _REQUEST_HEADERS = (
     "User-Agent",
     "X-Request-ID",
 )
-_DROPPED = frozenset(
+_DROPPED = HOP_BY_HOP | frozenset(
     {
-        "connection",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
         # of the service, not of this server
         "authorization",
         "date",
@@ -106,7 +99,7 @@ def request_headers(browser: Mapping[str, str]) -> dict[str, str]:
 
 def response_headers(upstream: Iterable[tuple[str, str]], connection: str = "") -> list[tuple[str, str]]:
     """The headers of the service's answer that pass as they are; *connection* is its Connection header."""
-    named = {name.strip().lower() for name in connection.split(",")}
+    named = named_by(connection)
     return [
         (name, value)
         for name, value in upstream

@@ -250,10 +250,10 @@ def _listen(host: str, port: int) -> socket.socket:
         if error.errno == errno.EADDRINUSE:
             message = (
                 f"Port {port} on {host} is taken by another program, so predictions cannot be served there. "
-                "End that program, or choose another port with the setting gateway.port."
+                "End that program, or choose another port: [gateway] port in settings.toml."
             )
             raise StartError(message, EXIT_PORT_TAKEN) from error
-        message = f"The gateway cannot listen on {host}:{port} (setting gateway.port): {error}."
+        message = f"The gateway cannot listen on {host}:{port} ([gateway] port in settings.toml): {error}."
         raise StartError(message, EXIT_UNAVAILABLE) from error
     return listener
 

@@ -17,7 +17,7 @@ from ..service.problems import Conflict, Forbidden, Invalid, NotFound, nearest
 from ..store import Project
 from .manifest import NAME
 from .models import GuideCopy
-from .templates import INSTALLED, SOURCE
+from .templates import notebooks_folder
 
 if TYPE_CHECKING:
     from .manager import Projects
@@ -48,8 +48,8 @@ class Guide:
 
 def guides() -> dict[str, Guide]:
     """All guides that come with Himalia, by name."""
-    root = INSTALLED if INSTALLED.is_dir() else SOURCE
-    return {file.stem: Guide(file.stem, _title(file), file) for file in sorted((root / "guide").glob("*.ipynb"))}
+    files = sorted((notebooks_folder() / "guide").glob("*.ipynb"))
+    return {file.stem: Guide(file.stem, _title(file), file) for file in files}
 
 
 def find_guide(name: str) -> Guide:

@@ -19,6 +19,11 @@ INSTALLED = Path(__file__).parents[1] / "_notebooks"
 SOURCE = Path(__file__).parents[3] / "notebooks"
 
 
+def notebooks_folder() -> Path:
+    """Where templates and guides lie: in the installed package, or in the working tree."""
+    return INSTALLED if INSTALLED.is_dir() else SOURCE
+
+
 @dataclass(frozen=True)
 class Template:
     """A template. `package`, `files`: data files to copy from the `data` folder of an installed package."""
@@ -33,9 +38,8 @@ class Template:
 
 def templates() -> dict[str, Template]:
     """All templates that come with Himalia, by name."""
-    root = INSTALLED if INSTALLED.is_dir() else SOURCE
     found = {}
-    for manifest in sorted(root.glob("*/template.toml")):
+    for manifest in sorted(notebooks_folder().glob("*/template.toml")):
         data = tomllib.loads(manifest.read_text())
         source = data.get("data", {})
         template = Template(

@@ -28,7 +28,7 @@ from .auth import METRICS
 from .children import Children
 from .connections import BoundedHttp
 from .context import Change, Context, open_store
-from .guard import LOCK, Guard, sweep_drafts
+from .guard import Guard, sweep_drafts
 from .identity import ProcessIdentity
 from .journal import Events
 from .lifecycle import LOCK_SECONDS
@@ -68,7 +68,7 @@ def _main() -> int:
     settings = site.settings()
     os.umask(0o077)
     try:
-        lock = acquire(site.home / LOCK, LOCK_SECONDS)
+        lock = acquire(site.lock_file, LOCK_SECONDS)
     except LockTimeout:
         return _refuse(f"A service of this site ({site.home}) runs already.")
     logs.configure(site.log("service"), settings.log_megabytes)

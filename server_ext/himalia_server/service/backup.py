@@ -224,10 +224,11 @@ def restore(archive: Path, home: Path, *, replace: bool, progress: Progress) -> 
 
 
 def _refuse_running(home: Path) -> None:
-    if lifecycle.find(Site.open(home)) is not None:
+    site = Site.open(home)
+    if lifecycle.find(site) is not None:
         raise BackupError("The service of this site runs. Stop it first: himalia down")
     try:
-        os.close(acquire(home / "service.lock", 2.0))
+        os.close(acquire(site.lock_file, 2.0))
     except LockTimeout as error:
         raise BackupError("A service holds on to this site. Stop it first: himalia down") from error
 

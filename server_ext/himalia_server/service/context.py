@@ -90,6 +90,7 @@ class Context:
     require_place: Callable[[], None] = lambda: None
     """Raises Unavailable when what was committed went into files that were removed."""
     first_cluster: Callable[[Project], str | None] = lambda _project: None
+    """The cluster that code of a project uses unless told otherwise; set by the room of clusters."""
 
     @contextmanager
     def change(self, principal: Principal | None = None) -> Iterator[Change]:

@@ -23,7 +23,6 @@ from .problems import Unavailable
 from .site import Site, write_private
 
 log = logging.getLogger(__name__)
-LOCK = "service.lock"
 INTERVAL = 1.0
 OWNER_LOOKS = 10
 """Only each so many looks the database is asked whether it is still ours."""
@@ -116,8 +115,8 @@ class Guard:
     def _look(self, *, ask_database: bool) -> None:
         self.require_place()
         site = self.context.site
-        if not (site.home / LOCK).exists():
-            descriptor = try_lock(site.home / LOCK)
+        if not site.lock_file.exists():
+            descriptor = try_lock(site.lock_file)
             if descriptor is None:
                 raise Unavailable("Another service has taken the site's folder over.")
             log.warning("the site's lock file was removed; it is made again")

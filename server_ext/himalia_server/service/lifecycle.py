@@ -242,7 +242,7 @@ def sweep(site: Site) -> list[str]:
         ended.append("service")
         _end(identity)
     try:
-        lock = acquire(site.home / "service.lock", LOCK_SECONDS)
+        lock = acquire(site.lock_file, LOCK_SECONDS)
     except LockTimeout as error:
         raise ServiceError("A service of this site is starting. Try again in a few seconds.") from error
     try:

@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
+PROBLEM_JSON = "application/problem+json"
+
 
 class Problem(Exception):
     """Base of errors that reach the caller. `hint` says what to do, `field` names the faulty input."""

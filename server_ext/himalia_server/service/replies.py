@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 
 from .logs import request_id
 from .problems import (
+    PROBLEM_JSON,
     TITLES,
     Invalid,
     NotAllowed,
@@ -32,7 +33,6 @@ from .problems import (
 )
 
 log = logging.getLogger(__name__)
-PROBLEM_JSON = "application/problem+json"
 RETRY_SECONDS = "2"
 BODY_BYTES = 2 << 20
 """Of a request to the API; files go to MLflow, which has limits of its own."""

@@ -179,6 +179,11 @@ class Site:
         return self.home / "mlflow.db"
 
     @property
+    def lock_file(self) -> Path:
+        """Locked by the site's one service for as long as it lives."""
+        return self.home / "service.lock"
+
+    @property
     def state_file(self) -> Path:
         """Where the running service says who and where it is (0600)."""
         return self.home / "service.json"
@@ -230,7 +235,7 @@ class Site:
         return Settings(**values)
 
     def remembered(self) -> dict[str, Any]:
-        """Small facts kept from one start to the next (ports in use)."""
+        """Small facts kept from one start to the next: ports, the runtime folder."""
         path = self.home / "remembered.json"
         try:
             return dict(json.loads(path.read_text()))

@@ -7,6 +7,7 @@ import re
 import aiohttp
 from starlette.requests import Request
 
+from himalia_server.http_headers import HOP_BY_HOP, named_by
 from himalia_server.service.logs import request_id
 from himalia_server.tracking.policy import is_artifact_path, normal_path
 
@@ -20,21 +21,8 @@ _REQUEST_HEADERS = (
     "if-modified-since",
     "user-agent",
 )
-_HOP_BY_HOP = frozenset(
-    {
-        "connection",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    }
-)
 # MLflow's redirects would leave the project's prefix, its cookies and origins are not ours.
-_DROPPED = _HOP_BY_HOP | {
+_DROPPED = HOP_BY_HOP | {
     "server",
     "date",
     "set-cookie",
@@ -77,7 +65,7 @@ def for_mlflow(request: Request, project: str) -> dict[str, str]:
 
 def for_client(upstream: aiohttp.ClientResponse, path: str) -> list[tuple[str, str]]:
     """The headers of MLflow's answer that the client gets. What users stored is served in a sandbox."""
-    named = {name.strip().lower() for name in upstream.headers.get("connection", "").split(",")}
+    named = named_by(upstream.headers.get("connection", ""))
     kept = [
         (name, value)
         for name, value in upstream.headers.items()

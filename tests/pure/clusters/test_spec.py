@@ -11,7 +11,7 @@ import pytest
 
 from himalia_server.clusters import ClusterSpec, SpecError
 from himalia_server.clusters.backends import create_backend
-from himalia_server.clusters.backends.commands import child_environment
+from himalia_server.clusters.backends.commands import dask_environment
 from himalia_server.clusters.backends.process import explain_exit
 from himalia_server.clusters.backends.slot import restart_delay
 from himalia_server.clusters.certificates import ClusterCertificates
@@ -35,7 +35,7 @@ def value(tmp_path: Path) -> dict[str, Any]:
 
 
 def test_a_good_specification(value: dict[str, Any]) -> None:
-    spec = ClusterSpec.parse(value | {"env": {"MLFLOW_TRACKING_URI": "http://x"}, "boot_id": "b"})
+    spec = ClusterSpec.parse(value | {"env": {"MLFLOW_TRACKING_URI": "http://x"}})
     assert (spec.backend, spec.workers, spec.memory_bytes) == ("local", 2, 2 * 2**30)
     assert spec.env == {"MLFLOW_TRACKING_URI": "http://x"}
 
@@ -111,7 +111,7 @@ def test_processes_see_no_secret_of_the_service(value: dict[str, Any]) -> None:
         "PYTHONPATH": "/service",
         "PYTHONHASHSEED": "7",
     }
-    assert child_environment(spec, inherited) == {
+    assert dask_environment(spec, inherited) == {
         "DASK_TEMPORARY_DIRECTORY": str(spec.folder / "scratch"),
         "PATH": "/bin",
         "PYTHONHASHSEED": "7",

@@ -29,7 +29,7 @@ def launcher_path(layer: Path | None) -> Path:
     raise FileNotFoundError("the package 'himalia' with the Dask launcher is missing; install Himalia again")
 
 
-def child_environment(spec: ClusterSpec, inherited: Mapping[str, str]) -> dict[str, str]:
+def dask_environment(spec: ClusterSpec, inherited: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of the cluster's processes.
 
     It is *inherited* without the service's own Python settings and without everything of Jupyter, MLflow and

@@ -16,7 +16,7 @@ from ..certificates import ClusterCertificates
 from ..spec import ClusterSpec
 from ..state import ClusterPhase
 from .base import BackendView
-from .commands import Commands, child_environment, launcher_path
+from .commands import Commands, dask_environment, launcher_path
 from .process import DaskProcess, explain_exit
 from .slot import WorkerSlot, restart_delay
 
@@ -92,7 +92,7 @@ class LocalBackend:
         self._commands = Commands(
             spec=spec,
             certificates=certificates,
-            env=child_environment(spec, os.environ),
+            env=dask_environment(spec, os.environ),
             launcher=launcher_path(spec.layer),
         )
 
