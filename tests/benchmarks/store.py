@@ -19,7 +19,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
-from sqlalchemy import insert
+from sqlalchemy import insert, text
 
 from himalia_server.service import lifecycle
 from himalia_server.service.context import open_store
@@ -31,6 +31,8 @@ from tests.site.lab import Lab, running_lab
 STAGES = ("prepare", "train", "score")
 MANIFEST = "".join(f'[stages.{name}]\nnotebook = "{name}.ipynb"\n' for name in STAGES)
 START = 1_790_000_000.0
+KINDS = {"sqlite": False, "postgresql": True}
+"""Whether a server has to be started for it."""
 TARGET = 25.0
 """Milliseconds at the 99th percentile."""
 
@@ -76,7 +78,7 @@ def fill(database: Database, folder: Path, user: str, projects: int, runs: int) 
                         "id": run,
                         "project_id": id_,
                         "status": random.choice(["succeeded", "succeeded", "failed"]),
-                        "snapshot": "sha256:" + run * 6,
+                        "snapshot": f"sha256:{run:0>64}",
                         "manifest": {"stages": {name: {"notebook": f"{name}.ipynb"} for name in STAGES}},
                         "created_by": user,
                         "started_at": START,
@@ -138,7 +140,7 @@ def line(name: str, seconds: list[float]) -> str:
 def bench(kind: str, projects: int, runs: int, requests: int) -> None:
     """One kind of database."""
     with ExitStack() as stack:
-        if kind == "postgresql":
+        if KINDS[kind]:
             os.environ["HIMALIA_DATABASE_URL"] = stack.enter_context(running_postgresql()).database()
             stack.callback(os.environ.pop, "HIMALIA_DATABASE_URL", None)
         lab = stack.enter_context(running_lab())
@@ -148,8 +150,9 @@ def bench(kind: str, projects: int, runs: int, requests: int) -> None:
         began = time.perf_counter()
         database = open_store(lab.site, lab.site.settings())
         fill(database, lab.root / "folders", user, projects, runs)
-        with database.read() as session:
+        with database.write() as session:
             assert session.query(User).count() > 0
+            session.execute(text("ANALYZE"))  # PostgreSQL does so by itself, some minutes later
         database.close()
         print(f"\n{kind}: {projects} projects, {projects * runs} runs, filled in {time.perf_counter() - began:.0f} s")
         began = time.perf_counter()
@@ -211,12 +214,15 @@ def run(lab: Lab, projects: int, runs: int, requests: int) -> None:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.store")
-    parser.add_argument("kinds", nargs="*", choices=["sqlite", "postgresql"], default=["sqlite", "postgresql"])
+    parser.add_argument("kinds", nargs="*", metavar="KIND", help="sqlite, postgresql (default: both)")
     parser.add_argument("--projects", type=int, default=1000)
     parser.add_argument("--runs", type=int, default=100)
     parser.add_argument("--requests", type=int, default=400)
     options = parser.parse_args()
-    for kind in options.kinds:
+    unknown = set(options.kinds) - KINDS.keys()
+    if unknown:
+        parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(KINDS)}")
+    for kind in options.kinds or KINDS:
         bench(kind, options.projects, options.runs, options.requests)
 
 
