@@ -109,7 +109,8 @@ def test_a_site_moves_from_sqlite_to_postgresql(
         # and work goes on: another run, another version
         done = other.wait_run("tiny", other.post("/projects/tiny/runs", {"params": {"make": {"n": 4}}})["id"])
         assert done["status"] == "succeeded", done
-        assert other.get("/projects/tiny/models")["items"][0]["versions"][0]["version"] == str(len(used["models"]) + 1)
+        before, now = (found[0]["versions"] for found in (used["models"], other.get("/projects/tiny/models")["items"]))
+        assert int(now[0]["version"]) == int(before[0]["version"]) + 1
         assert other.get("/audit/check")["whole"]
         refuse_a_second_service(other, url)
 
