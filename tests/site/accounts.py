@@ -12,6 +12,7 @@ import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -27,9 +28,15 @@ def require_accounts() -> None:
     """Skip the test where no account can be made; in CI that is a failure."""
     missing = [tool for tool in TOOLS if shutil.which(tool, path=SYSTEM_PATH) is None]
     if missing:
-        pytest.skip(f"this needs {', '.join(missing)} (Linux)")
+        _without(f"this needs {', '.join(missing)} (Linux)")
     if os.geteuid() != 0 and not may_sudo():
-        pytest.skip("making accounts needs root, or sudo without a password; this account has neither")
+        _without("making accounts needs root, or sudo without a password; this account has neither")
+
+
+def _without(reason: str) -> NoReturn:
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 def _privileged(command: list[str]) -> list[str]:
@@ -87,9 +94,7 @@ class Stage:
             said = self._fails(who, home)
         if said:
             reason = f"{who.pw_name} can use neither {sys.executable} nor a mounted copy of it: {said}"
-            if os.environ.get("CI"):
-                pytest.fail(reason)
-            pytest.skip(reason)
+            _without(reason)
 
     def _fails(self, who: pwd.struct_passwd, home: Path) -> str:
         probe = [*self._start(who, home), "-c", "import himalia_server, ssl, tests, zmq"]

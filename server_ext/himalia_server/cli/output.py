@@ -55,8 +55,10 @@ def ago(then: float | None) -> str:
 
 
 def size(count: float) -> str:
-    """Bytes as '512 MiB' or '2.0 GiB'."""
-    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"
+    """Bytes as '12 KiB', '512 MiB' or '2.0 GiB'."""
+    if count >= 2**30:
+        return f"{count / 2**30:.1f} GiB"
+    return f"{count / 2**20:.0f} MiB" if count >= 2**20 else f"{count / 2**10:.0f} KiB"
 
 
 class Progress:
