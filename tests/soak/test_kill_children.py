@@ -7,12 +7,12 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import psutil
 import pytest
 
-from tests.site.lab import Lab, running_lab
+from tests.site.lab import Lab
 from tests.soak.invariants import check
 from tests.soak.kit import (
     CLUSTER,
@@ -22,20 +22,12 @@ from tests.soak.kit import (
     cluster_view,
     descendants,
     endpoint_state,
-    furnish,
     kill,
     predict,
     times,
     token,
 )
 from tests.waiting import wait_until
-
-
-@pytest.fixture(scope="module")
-def lab() -> Iterator[Lab]:
-    with running_lab() as made:
-        furnish(made)
-        yield made
 
 
 def part(lab: Lab, child: str, word: str, of: str = "process") -> Callable[[], psutil.Process | None]:

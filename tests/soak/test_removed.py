@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -11,27 +10,19 @@ import psutil
 import pytest
 
 from himalia_server.service import lifecycle
-from tests.site.lab import Lab, running_lab
+from tests.site.lab import Lab
 from tests.soak.invariants import check
 from tests.soak.kit import (
     SLUG,
     Ledger,
     cluster_view,
     endpoint_state,
-    furnish,
     himalia,
     predict,
     service_processes,
     token,
 )
 from tests.waiting import wait_until
-
-
-@pytest.fixture(scope="module")
-def lab() -> Iterator[Lab]:
-    with running_lab() as made:
-        furnish(made)
-        yield made
 
 
 def is_well(lab: Lab, key: str) -> None:
