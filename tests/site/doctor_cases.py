@@ -22,6 +22,7 @@ from tests.site.troubles import (
     stranger,
     taken,
     variables,
+    without_runtime,
     written,
 )
 
@@ -42,14 +43,15 @@ CLUSTER = ROW.format(
 
 @dataclass
 class Case:
-    """A trouble: the check that names it, how it is made, words of the sentence and of the hint, and which checks it
-    makes impossible."""
+    """A trouble: the check that names it, how it is made, words of the sentence and of the hint, which checks it
+    makes impossible, and which others rightly find something too."""
 
     check: str
     make: Callable[[Lab], Making]
     says: str
     hint: str
     silences: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
 
 
 ASKED = ("token", "MLflow", "audit log")
@@ -93,7 +95,9 @@ CASES = {
         "Mend",
         ("database", "ports", *STORED),
     ),
-    "runtime folder gone": Case("runtime folder", lambda lab: moved(lab.site.runtime), "is gone", "enable-linger"),
+    "runtime folder gone": Case(
+        "runtime folder", without_runtime, "is gone", "enable-linger", silences=ASKED, also=("service",)
+    ),
     "server extension off": Case(
         "server extension",
         lambda lab: written(

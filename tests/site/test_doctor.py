@@ -68,7 +68,7 @@ def himalia(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
 def check(found: list[Finding], case: Case) -> None:
     """The trouble is named, nothing else is one, and every other check was made."""
     troubles = {finding.check: finding for finding in found if not finding.ok}
-    assert set(troubles) == {case.check}, found
+    assert set(troubles) == {case.check, *case.also}, found
     said = troubles[case.check]
     assert case.says in said.detail
     assert case.hint in (said.hint or "")

@@ -167,6 +167,13 @@ def halted(lab: Lab) -> Iterator[None]:
 
 
 @contextmanager
+def without_runtime(lab: Lab) -> Iterator[None]:
+    """The runtime folder is gone, and the service, which would make it again within a second, is halted."""
+    with halted(lab), moved(lab.site.runtime):
+        yield
+
+
+@contextmanager
 def kernelspec(lab: Lab, python: str | None) -> Iterator[None]:
     """The project's kernelspec is gone, or its Python is."""
     file = Path(os.environ["JUPYTER_DATA_DIR"]) / "kernels" / f"himalia-{lab.site.id}-well" / "kernel.json"
