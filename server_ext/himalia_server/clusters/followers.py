@@ -79,8 +79,7 @@ class Followers:
         """Follow the cluster's holder, unless somebody does."""
         if self.follows(cluster):
             return
-        name = f"cluster-{cluster.id}"
-        thread = threading.Thread(target=self._watch, args=(cluster, project), name=name, daemon=True)
+        thread = threading.Thread(target=self._watch, args=(cluster, project), name=child_name(cluster), daemon=True)
         self._threads[cluster.id] = thread
         thread.start()
 

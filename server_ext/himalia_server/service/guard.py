@@ -70,7 +70,6 @@ class Guard:
         self.context, self.lock, self.state = context, lock, state
         self.ensure_user, self.end = ensure_user, end
         self.lost: str | None = None
-        self.runtime = context.site.runtime
         self._files = {path: _inode(path) for path in self._standing_on()}
         self._offset = time.time() - time.monotonic()
         context.require_place = self.require_place

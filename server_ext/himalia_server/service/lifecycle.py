@@ -15,7 +15,6 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -214,7 +213,7 @@ def stop(found: Found, *, keep_children: bool = False) -> None:
         call(found, "POST", "/api/v1/service/stop", {"keep_children": keep_children})
     except ServiceError:
         # without a token it can still be asked as a process; its children are swept by the caller
-        _signal(found.identity, signal.SIGTERM)
+        found.identity.signal(signal.SIGTERM)
     except urllib.error.HTTPError as error:
         raise ServiceError(f"The service refused to stop: {error.read().decode(errors='replace')}") from error
     except OSError as error:
@@ -278,16 +277,9 @@ def stopped(site: Site) -> bool:
     return not site.state_file.exists() or _stopping(site)
 
 
-def _signal(identity: ProcessIdentity, number: int) -> None:
-    """Send a signal to that very process, if it still lives."""
-    if identity.alive():
-        with suppress(ProcessLookupError):  # it ended between the look and the signal
-            os.kill(identity.pid, number)
-
-
 def _end(identity: ProcessIdentity) -> None:
     for number, patience in ((signal.SIGTERM, 10.0), (signal.SIGKILL, 10.0)):
-        _signal(identity, number)
+        identity.signal(number)
         deadline = time.monotonic() + patience
         while identity.alive():
             if time.monotonic() > deadline:

@@ -21,9 +21,9 @@ from himalia_server.tracking.upstream import UnreachableError, Upstream, Upstrea
 
 OnDenied = Callable[[str, str, str], None]
 
-# What MLflow reads into its memory before it looks at it; files go by another way and have no limit here.
 NAME_BYTES = 255
 """Of a file or folder, on the usual file systems; MLflow answers a longer one with a fault of its own."""
+# What MLflow reads into its memory before it looks at it; files go by another way and have no limit here.
 MAX_BUFFERED_BYTES = 64 << 20
 
 _PROJECT = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
