@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from tests.waiting import short_dir, wait_until
 TOKEN = "a-token-of-this-test"
 BASE_URL = "/user/ada/"
 HOST = "localhost"
+STOP_SECONDS = 60.0
 ORIGIN = f"http://{HOST}"
 
 TWO_USERS = """
@@ -137,6 +139,7 @@ def jupyter(
             "JUPYTER_DATA_DIR": str(folder / "data"),
             "JUPYTER_RUNTIME_DIR": str(folder / "run"),
             "PATH": str(Path(sys.executable).parent),
+            "PYTHONFAULTHANDLER": "1",  # what hangs is told, see _stop
             "HOME": str(folder),
             "TMPDIR": str(folder / "tmp"),
         }
@@ -155,13 +158,24 @@ def jupyter(
             assert process.poll() is None, server.log()
             yield server
         finally:
-            process.terminate()
-            process.wait()
+            _stop(server)
             if found := server.found():
                 lifecycle.stop(found)
             _end_services(server.home)
             if Site.exists(server.home):
                 shutil.rmtree(server.site.runtime, ignore_errors=True)
+
+
+def _stop(server: Jupyter) -> None:
+    """Ask the server to end; one that does not is made to say what it is doing."""
+    server.process.terminate()
+    try:
+        server.process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        children = [child.cmdline() for child in psutil.Process(server.process.pid).children(recursive=True)]
+        server.process.send_signal(signal.SIGABRT)
+        server.process.wait()
+        raise AssertionError(f"the Jupyter server did not end; its children: {children}\n{server.log()}") from None
 
 
 def _end_services(home: Path) -> None:

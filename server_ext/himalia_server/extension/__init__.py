@@ -5,6 +5,7 @@ It holds no state of the product and imports no room: whatever a room does goes 
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from jupyter_server.extension.application import ExtensionApp
@@ -22,6 +23,9 @@ __all__ = [
     "HimaliaHandler",
     "__version__",
 ]  # Jupyter lists the extension with its version
+
+
+CLOSE_SECONDS = 5.0
 
 
 class HimaliaExtension(ExtensionApp):
@@ -44,8 +48,16 @@ class HimaliaExtension(ExtensionApp):
         )
 
     async def stop_extension(self) -> None:
-        """The Jupyter server ends: so do its sockets and connections. The service goes on."""
-        await self.link.close()
+        """The Jupyter server ends: so do its sockets and connections. The service goes on.
+
+        Whatever happens here, the server must end: Jupyter waits for this without a limit, and a fault would leave it
+        running for ever.
+        """
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self.link.close()
+        except Exception:
+            self.log.warning("Himalia: connections to the service were left to the system to close", exc_info=True)
 
 
 def _jupyter_server_extension_points() -> list[dict[str, Any]]:
