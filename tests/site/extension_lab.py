@@ -20,7 +20,7 @@ from websockets.sync.client import ClientConnection, unix_connect
 from himalia_server.service import lifecycle
 from himalia_server.service.lifecycle import Found
 from himalia_server.service.site import Site
-from tests.waiting import short_dir, wait_until
+from tests.waiting import short_dir, terminate_jupyter, wait_until
 
 TOKEN = "a-token-of-this-test"
 BASE_URL = "/user/ada/"
@@ -67,6 +67,10 @@ class Jupyter:
 
     def log(self) -> str:
         return (self.folder / "log").read_text()
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        terminate_jupyter(self.process, self.folder / "log")
 
     def client(self, *, token: str | None = TOKEN, who: str | None = None, **settings: Any) -> httpx.Client:
         """Requests below `himalia/`, with the token, with the cookie of a user, or without both."""
@@ -168,7 +172,7 @@ def jupyter(
 
 def _stop(server: Jupyter) -> None:
     """Ask the server to end; one that does not is made to say what it is doing."""
-    server.process.terminate()
+    server.terminate()
     try:
         server.process.wait(STOP_SECONDS)
     except subprocess.TimeoutExpired:

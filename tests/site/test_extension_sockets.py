@@ -244,7 +244,7 @@ def test_when_jupyter_stops_the_page_tries_again() -> None:
         fake.routes["/api/v1/events/socket"] = Events(fake).answer
         with server.websocket(EVENTS) as socket, server.websocket(BOKEH) as other:
             message(socket)
-            server.process.terminate()
+            server.terminate()
             assert close_code(socket) in (1001, 1012)
             assert close_code(other) in (1001, 1012)
         assert server.process.wait(30) == 0

@@ -17,7 +17,7 @@ from jupyter_client.manager import KernelManager, start_new_kernel
 
 from himalia_server.service.ports import free_port
 from tests.site.lab import Lab
-from tests.waiting import wait_until
+from tests.waiting import terminate_jupyter, wait_until
 
 
 class Session:
@@ -182,7 +182,7 @@ def test_open_is_jupyterlab_in_the_project(lab: Lab) -> None:
         start = httpx.get(f"http://127.0.0.1:{port}/?token=t", trust_env=False, follow_redirects=True)
         assert start.url.path == "/lab/workspaces/tiny/tree/tiny"
     finally:
-        server.terminate()
+        terminate_jupyter(server, lab.root / "lab.log")
         server.wait(30)
 
 

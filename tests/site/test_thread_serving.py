@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
-import psutil
 import pytest
 
 from tests.site.lab import Lab
@@ -119,10 +119,12 @@ def test_endpoint_names_are_unique_at_the_site(served: Lab) -> None:
 
 
 def replica(lab: Lab) -> int:
-    gateway = lab.child_pid("gateway")
-    assert gateway is not None
-    found = [p for p in psutil.Process(gateway).children(recursive=True) if "replica.py" in " ".join(p.cmdline())]
-    return int(found[0].pid)
+    """The process that serves `tiny`, as the gateway tells; other endpoints of the site have their own."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(lab.site.runtime / "gw" / "control.sock"))
+        with connection.makefile("rb") as lines:
+            told = json.loads(lines.readline())["state"]["deployments"]["tiny"]
+    return int(told["revisions"][told["serving"][0]]["pid"])
 
 
 def test_a_killed_replica_costs_no_request(served: Lab, key: str) -> None:
@@ -161,8 +163,6 @@ def test_the_endpoint_serves_while_the_service_is_dead(served: Lab, key: str) ->
 
 
 def test_a_taken_port_is_told(served: Lab, key: str) -> None:
-    import socket
-
     port = int(wait_ready(served)["url"].split(":")[2].split("/")[0])
     served.stop()
     with socket.socket() as other:

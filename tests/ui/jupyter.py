@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 
 from tests import frontend
-from tests.waiting import wait_until
+from tests.waiting import terminate_jupyter, wait_until
 
 TOKEN = "a-token-of-this-test"
 BASE_URL = "/user/ada/lab/"
@@ -79,7 +79,7 @@ class Jupyter:
     def stop(self) -> None:
         """End it; the service goes on."""
         if self.process is not None:
-            self.process.terminate()
+            terminate_jupyter(self.process, self.folder / "log")
             try:
                 self.process.wait(20)
             except subprocess.TimeoutExpired:
