@@ -7,11 +7,15 @@ question "is it complete?" and the answer's use.
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from himalia_server.tracking.inspection import MODEL_READY, RequestRefusedError
+
+WAIT_SECONDS = 2.0
+"""A client has the answer to its upload a moment before the upload is done here, and may complete the model at once."""
 
 StatusOf = Callable[[str, str], Awaitable[str | None]]
 
@@ -23,6 +27,7 @@ class ModelGuard:
         self._status_of = status_of
         self._writers: Counter[tuple[str, str]] = Counter()
         self._completing: Counter[tuple[str, str]] = Counter()
+        self._written: dict[tuple[str, str], asyncio.Event] = {}
 
     @asynccontextmanager
     async def writing(self, project: str, model_id: str) -> AsyncIterator[None]:
@@ -40,15 +45,21 @@ class ModelGuard:
             yield
         finally:
             _release(self._writers, key)
+            if not self._writers[key] and key in self._written:
+                self._written.pop(key).set()
 
     @asynccontextmanager
     async def completing(self, project: str, model_id: str, reopens: bool) -> AsyncIterator[None]:
         """Hold while the model's status is changed.
 
-        Raises RequestRefusedError: 409 while files are being written, 403 when a complete model would be
-        reopened.
+        Raises RequestRefusedError: 409 while files are being written, also after WAIT_SECONDS; 403 when a complete
+        model would be reopened.
         """
         key = (project, model_id)
+        if self._writers[key]:
+            written = self._written.setdefault(key, asyncio.Event())
+            with suppress(TimeoutError):
+                await asyncio.wait_for(written.wait(), WAIT_SECONDS)
         if self._writers[key]:
             raise RequestRefusedError(
                 409, "RESOURCE_CONFLICT", f"Files of model {model_id} are still being written; try again."

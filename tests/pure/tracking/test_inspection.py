@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from himalia_server.tracking import inspection
+from himalia_server.tracking import inspection, model_guard
 from himalia_server.tracking.inspection import MODEL_READY, RequestRefusedError
 from himalia_server.tracking.model_guard import ModelGuard
 
@@ -222,7 +222,10 @@ def test_the_artifact_path_is_cut_from_every_writing_route() -> None:
 # --- the guard
 
 
-def test_nobody_writes_while_a_model_is_completed_nor_completes_while_it_is_written() -> None:
+def test_nobody_writes_while_a_model_is_completed_nor_completes_while_it_is_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(model_guard, "WAIT_SECONDS", 0.01)
     status = {MODEL: "LOGGED_MODEL_PENDING"}
 
     async def status_of(project: str, model_id: str) -> str | None:
@@ -249,5 +252,33 @@ def test_nobody_writes_while_a_model_is_completed_nor_completes_while_it_is_writ
             assert raised.value.status == 403
         async with guard.completing("alpha", MODEL, False):
             pass
+
+    asyncio.run(scenario())
+
+
+def test_who_has_the_answer_to_an_upload_may_complete_the_model_at_once() -> None:
+    async def status_of(project: str, model_id: str) -> str | None:
+        return "LOGGED_MODEL_PENDING"
+
+    async def scenario() -> None:
+        guard = ModelGuard(status_of)
+        ended, completed = asyncio.Event(), asyncio.Event()
+
+        async def upload() -> None:
+            async with guard.writing("alpha", MODEL):
+                await ended.wait()
+            assert not completed.is_set()
+
+        async def complete() -> None:
+            async with guard.completing("alpha", MODEL, False):
+                completed.set()
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(upload())
+            await asyncio.sleep(0)  # the upload has begun
+            group.create_task(complete())
+            await asyncio.sleep(0)
+            ended.set()
+        assert completed.is_set()
 
     asyncio.run(scenario())
