@@ -12,6 +12,7 @@ import ssl
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,8 @@ def overheard(ports: list[int]) -> dict[int, list[str]]:
                 made.connect(f"tcp://127.0.0.1:{port}")
                 if kind == zmq.DEALER:
                     header = b'{"msg_id":"1","msg_type":"kernel_info_request","session":"s","username":"u"}'
-                    made.send_multipart([b"<IDS|MSG>", b"", header, b"{}", b"{}", b"{}"], zmq.NOBLOCK)
+                    with suppress(zmq.Again):  # the other end has turned us away already
+                        made.send_multipart([b"<IDS|MSG>", b"", header, b"{}", b"{}", b"{}"], zmq.NOBLOCK)
                 poller.register(made, zmq.POLLIN)
                 sockets[made] = port
     heard: dict[int, list[str]] = {port: [] for port in ports}

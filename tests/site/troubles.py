@@ -25,21 +25,28 @@ from tests.waiting import wait_until
 
 @contextmanager
 def written(file: Path, text: str | None) -> Iterator[None]:
-    """*file* holds *text* (None: it is gone) for the time of the block."""
+    """*file* holds *text* (None: it is gone) for the time of the block.
+
+    It is replaced in one step: the service makes some of its files again when it finds them gone.
+    """
     before = file.read_bytes() if file.exists() else None
     mode = file.stat().st_mode & 0o777 if file.exists() else 0o600
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.unlink(missing_ok=True)
-    if text is not None:
-        file.touch(mode)
-        file.write_text(text)
+    _put(file, None if text is None else text.encode(), mode)
     try:
         yield
     finally:
+        _put(file, before, mode)
+
+
+def _put(file: Path, content: bytes | None, mode: int) -> None:
+    if content is None:
         file.unlink(missing_ok=True)
-        if before is not None:
-            file.touch(mode)
-            file.write_bytes(before)
+        return
+    draft = file.with_name(f"{file.name}.draft")
+    draft.touch(mode)
+    draft.write_bytes(content)
+    draft.replace(file)
 
 
 @contextmanager
