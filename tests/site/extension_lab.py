@@ -26,6 +26,7 @@ TOKEN = "a-token-of-this-test"
 BASE_URL = "/user/ada/"
 HOST = "localhost"
 STOP_SECONDS = 60.0
+"""For how long a server that has heard may take to end."""
 ORIGIN = f"http://{HOST}"
 
 TWO_USERS = """
@@ -162,12 +163,14 @@ def jupyter(
             assert process.poll() is None, server.log()
             yield server
         finally:
-            _stop(server)
-            if found := server.found():
-                lifecycle.stop(found)
-            _end_services(server.home)
-            if Site.exists(server.home):
-                shutil.rmtree(server.site.runtime, ignore_errors=True)
+            try:
+                _stop(server)
+            finally:
+                if found := server.found():
+                    lifecycle.stop(found)
+                _end_services(server.home)
+                if Site.exists(server.home):
+                    shutil.rmtree(server.site.runtime, ignore_errors=True)
 
 
 def _stop(server: Jupyter) -> None:

@@ -26,6 +26,7 @@ __all__ = [
 
 
 CLOSE_SECONDS = 5.0
+"""For how long the end of the Jupyter server waits for its connections to close."""
 
 
 class HimaliaExtension(ExtensionApp):
