@@ -9,14 +9,19 @@ import asyncio
 import hashlib
 import json
 import os
+import select
+import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import pytest
 from aiohttp import web
 
+from himalia_server import __version__
 from himalia_server.locking import exclusive
+from himalia_server.service.identity import ProcessIdentity
 from himalia_server.service.site import Site, write_private
 from tests.site.extension_lab import BASE_URL, ORIGIN, TOKEN, Jupyter, jupyter
 from tests.site.fake_service import FAKE_TOKEN, FakeService, fake_service
@@ -257,6 +262,20 @@ def test_a_service_that_moved_is_followed(server: Jupyter, client: httpx.Client)
         with fake_service(server.site) as fake:
             assert client.post("api/v1/x", content=b"x").status_code == 200
             assert len(fake.requests) == 1
+
+
+def test_a_service_that_comes_while_another_is_waited_for_is_found(server: Jupyter, client: httpx.Client) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent, ThreadPoolExecutor(2) as pool:
+        site = server.site
+        site.prepare()
+        hangs = {"address": f"http://127.0.0.1:{silent.getsockname()[1]}", "version": __version__, "site": site.id}
+        write_private(site.state_file, json.dumps(ProcessIdentity.current().to_dict() | hangs))
+        first = pool.submit(client.post, "api/v1/x")
+        assert select.select([silent], [], [], 20)[0], "nobody asked the silent service"
+        with fake_service(site) as fake:
+            second = pool.submit(client.post, "api/v1/x")
+            assert (first.result().status_code, second.result().status_code) == (200, 200)
+            assert len(fake.requests) == 2
 
 
 def test_a_service_that_does_not_prove_itself_gets_no_token(server: Jupyter, client: httpx.Client) -> None:

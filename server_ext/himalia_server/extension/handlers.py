@@ -196,6 +196,8 @@ class SocketHandler(WebSocketMixin, WebSocketHandler, Guarded):
     async def prepare(self) -> None:  # type: ignore[override]  # Jupyter's is an ordinary method that gives a coroutine
         """Authenticate, check the origin (browsers do not, for WebSockets), ask the authorizer."""
         await super().prepare()
-        if not self.check_origin():
+        # Tornado judges `Sec-Fetch-Site` too, but only at the upgrade, when the service has been asked already
+        foreign = self.request.headers.get("Sec-Fetch-Site", "none") not in ("same-origin", "none")
+        if not self.check_origin() or (foreign and "Origin" not in self.request.headers):
             raise web.HTTPError(403, "WebSockets from other origins are refused.")
         await self.check_permission()

@@ -108,6 +108,11 @@ class Link:
         self._upstream = None
         if self._starting is not None:
             return await asyncio.shield(self._starting)
+        if (earlier := self._looking) is not None:
+            try:
+                return await asyncio.shield(earlier)
+            except NotRunning:
+                pass  # a look takes seconds when a service hangs: what it has not seen may be there by now
         if self._looking is None:
             self._looking = _once(self._look(), lambda: setattr(self, "_looking", None))
         return await asyncio.shield(self._looking)
@@ -153,8 +158,11 @@ class Link:
         if upstream is not None:
             return self._keep(upstream)
         facts = await asyncio.to_thread(_look)
-        if facts["state"] == "running":
-            raise NotRunning("starting", "The service has just started; try again.")
+        if facts["state"] == "running":  # it came while the look waited for the one before it
+            upstream = await asyncio.to_thread(_find)
+            if upstream is not None:
+                return self._keep(upstream)
+            raise NotRunning("starting", "The service has just started.", hint="Try again in a few seconds.")
         if facts["state"] == "starting":
             raise NotRunning("starting", "The service is starting.", hint="Try again in a few seconds.")
         if not facts["crashed"]:
