@@ -106,9 +106,9 @@ TIERS = {
     "gates": Tier(gates, 120),
     "lab": Tier(lambda: each(frontend.GATES), 240),
     "pure": Tier(lambda: pytest("pure"), 240),
-    "site": Tier(lambda: pytest("site"), 1200),
-    "ui": Tier(lambda: pytest("ui"), 480),
-    "wheel": Tier(lambda: pytest("wheel"), 240),
+    "site": Tier(lambda: pytest("site"), 1500),
+    "ui": Tier(lambda: pytest("ui"), 700),
+    "wheel": Tier(lambda: pytest("wheel"), 300),
     "soak": Tier(lambda: pytest("soak", "-s"), 7200, named=True),
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import importlib.util
+import warnings
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
@@ -40,7 +41,12 @@ def open_client(secrets: Mapping[str, Any], project: str) -> Client:
             f"{secrets['address']}: {error}",
             "Look at it with %cluster; stop and start it if it is broken.",
         ) from error
-    return Client(dask, str(secrets["name"]))
+    client = Client(dask, str(secrets["name"]))
+    try:
+        client.send_sources()
+    except Exception as error:  # a cluster of another kind may be without our layer; its work needs no module of ours
+        warnings.warn(f"The cluster did not take the project's modules (src/ and components): {error!r}", stacklevel=2)
+    return client
 
 
 class Client:
@@ -53,6 +59,15 @@ class Client:
     def __init__(self, dask: Any, cluster: str) -> None:
         self.dask = dask
         self.cluster = cluster
+
+    def send_sources(self) -> None:
+        """Have the cluster import the project's modules (``src/`` and components) as they are now.
+
+        Done at each connection; call it after a change in ``src/``. Nothing is sent that the cluster has.
+        """
+        from himalia._sources import ship
+
+        ship(self.dask)
 
     def submit(self, function: Any, *args: Any, **kwargs: Any) -> Any:
         """Call ``function(*args, **kwargs)`` on a worker; returns a future. Options as in distributed."""

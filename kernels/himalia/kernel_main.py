@@ -4,11 +4,17 @@ Run by path: ``python <layer>/himalia/kernel_main.py -f <connection file>``. Bey
 ``python -m ipykernel_launcher``. The environment needs ipykernel and need not have Himalia.
 """
 
+from __future__ import annotations
+
 import os
 import sys
+from typing import Any
 
 PACKAGE = os.path.dirname(os.path.realpath(__file__))  # noqa: PTH120 (pathlib is slow to import, and not yet safe)
 LAYER = os.path.dirname(PACKAGE)  # noqa: PTH120
+
+
+CONTROL_SECONDS = 5.0
 
 
 def leave_own_folder() -> None:
@@ -62,8 +68,21 @@ def provide_himalia() -> None:
         raise
 
 
-def start_kernel() -> None:
-    """Run the kernel until it is shut down."""
+def use_project_path() -> None:
+    """Make the project's own modules importable: the folders of HIMALIA_PATH, behind the standard library."""
+    libraries = ("site-packages", "dist-packages")
+    names = [os.path.basename(entry) for entry in sys.path]  # noqa: PTH119
+    place = next((index for index, name in enumerate(names) if name in libraries), len(names))
+    sys.path[place:place] = [folder for folder in project_folders() if folder not in sys.path]
+
+
+def project_folders() -> list[str]:
+    """Where the project's own modules lie, and those of its components."""
+    return [folder for folder in os.environ.get("HIMALIA_PATH", "").split(os.pathsep) if folder]
+
+
+def project_kernel_app() -> Any:
+    """The class of a project's kernel: the same for one that starts by itself and one that is forked."""
     from ipykernel.kernelapp import IPKernelApp
 
     class ProjectKernelApp(IPKernelApp):  # type: ignore[misc]
@@ -84,14 +103,65 @@ def start_kernel() -> None:
             super().init_kernel()
             guard()
 
+        def start(self) -> None:
+            """Run until shut down, and let the control thread finish before Python's exit functions run.
+
+            The first of them ends the thread that publishes. When the control thread is just then telling through that
+            one that it has answered the request to shut down, it waits for ever, and the exit for it.
+            """
+            try:
+                super().start()
+            finally:
+                if self.control_thread and self.control_thread.is_alive():
+                    self.control_thread.stop()
+                    self.control_thread.join(CONTROL_SECONDS)
+
         def init_extensions(self) -> None:
             super().init_extensions()
             try:
                 self.shell.extension_manager.load_extension("himalia")
             except Exception:
                 self.log.warning("Himalia's magics are missing: its extension failed to load", exc_info=True)
+            self._tell_notes()
+            self._await_folders()
 
-    ProjectKernelApp.launch_instance()
+        def _await_folders(self) -> None:
+            """Have a folder of the project's modules searched that is made while the kernel runs."""
+            missing = [folder for folder in project_folders() if not os.path.isdir(folder)]  # noqa: PTH112
+            events = self.shell.events
+
+            def look(*_: object) -> None:
+                for folder in [folder for folder in missing if os.path.isdir(folder)]:  # noqa: PTH112
+                    missing.remove(folder)
+                    sys.path_importer_cache.pop(folder, None)  # Python remembers that there was none
+                if not missing:
+                    events.unregister("pre_run_cell", look)
+
+            if missing:
+                events.register("pre_run_cell", look)
+
+        def _tell_notes(self) -> None:
+            """Say with the first cell what a person should know of this kernel, a sentence a line."""
+            notes = os.environ.pop("HIMALIA_NOTES", None)
+            if not notes:
+                return
+            events = self.shell.events
+
+            def tell(*_: object) -> None:
+                events.unregister("pre_run_cell", tell)
+                sys.stderr.write(notes.rstrip() + "\n")
+                sys.stderr.flush()  # before what the cell prints
+
+            events.register("pre_run_cell", tell)
+
+    return ProjectKernelApp
+
+
+def start_kernel() -> None:
+    """Run the kernel until it is shut down."""
+    app = project_kernel_app()
+    use_project_path()  # not before: a module of the project must not take the place of one that the kernel needs
+    app.launch_instance()
 
 
 def main() -> None:

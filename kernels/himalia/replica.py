@@ -3,8 +3,9 @@
 Started by its path in a project's environment, ``python …/himalia/replica.py --spec FILE``, where only
 mlflow and the model's libraries need be installed. The spec is a JSON file: ``model_path``,
 ``model_digest`` (or null), ``layer`` (folder that holds the package ``himalia``, or null: the one that
-this file is in), ``socket``, ``status_fd`` (where its state is reported, one JSON object a line) and
-``parent_pid``. Standard input is a pipe that ends with the parent.
+this file is in), ``paths`` (folders of the modules that the model imports), ``socket``, ``status_fd``
+(where its state is reported, one JSON object a line) and ``parent_pid``. Standard input is a pipe that
+ends with the parent.
 """
 
 from __future__ import annotations
@@ -42,7 +43,9 @@ def main() -> int:
     spec: dict[str, Any] = json.loads(arguments.parse_args().spec.read_text("utf-8"))
     _prepare_path(spec["layer"])
     from himalia._replica_life import die_with_parent
+    from himalia._sources import place
 
+    place(spec.get("paths", []))
     die_with_parent(spec["parent_pid"], sys.stdin.fileno())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for name in THREAD_VARIABLES:

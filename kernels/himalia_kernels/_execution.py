@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from nbclient.exceptions import CellExecutionError, DeadKernelError
-from nbclient.util import run_sync
+from nbclient.util import ensure_async, run_hook, run_sync
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, NotebookExecutionManager
 from papermill.exceptions import PapermillExecutionError
 from papermill.log import logger
 
 from himalia_kernels.endings import CellFailed, KernelDied, StageStopped, status_of
+from himalia_kernels.masking import Mask, MaskedPipe
 from himalia_kernels.notebook import (
     Tally,
     error_output,
@@ -32,6 +33,8 @@ from himalia_kernels.notebook import (
     stamp_unreached,
 )
 from himalia_kernels.processes import OomCounter, end_session
+from himalia_kernels.ready import wait_until_heard
+from himalia_kernels.spec import Oom
 from himalia_kernels.watchdog import Watchdog
 
 Progress = Callable[[int, int, str | None], None]
@@ -46,8 +49,8 @@ class HimaliaEngine(NBClientEngine):
     """papermill's engine ``himalia``.
 
     Beyond papermill's own options it takes ``on_progress`` (called with cell, cells, label), ``watchdog``,
-    ``tally`` and ``runtime_dir`` (where to put the folder of the kernel's sockets). It raises CellFailed,
-    KernelDied or StageStopped instead of returning a notebook with an error inside.
+    ``tally``, ``mask`` (what no output may show) and ``runtime_dir`` (where to put the folder of the kernel's
+    sockets). It raises CellFailed, KernelDied or StageStopped instead of returning a notebook with an error inside.
     """
 
     @classmethod
@@ -90,6 +93,7 @@ class HimaliaEngine(NBClientEngine):
         on_progress: Progress | None = None,
         watchdog: Watchdog | None = None,
         tally: Tally | None = None,
+        mask: Mask | None = None,
         runtime_dir: Path | None = None,
         **kwargs: Any,
     ) -> None:
@@ -112,7 +116,11 @@ class HimaliaEngine(NBClientEngine):
             client.on_progress = on_progress
             client.watchdog = watchdog or Watchdog()
             client.tally = tally if tally is not None else Tally()
-            client.execute()
+            client.mask = mask or Mask()
+            try:
+                client.execute()
+            finally:
+                client.close_pipe()
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -137,6 +145,8 @@ class StageClient(PapermillNotebookClient):
     on_progress: Progress | None
     watchdog: Watchdog
     tally: Tally
+    mask: Mask
+    pipe: MaskedPipe | None = None
     process: Any = None
 
     def create_kernel_manager(self) -> Any:
@@ -151,13 +161,44 @@ class StageClient(PapermillNotebookClient):
 
     async def async_start_new_kernel(self, **kwargs: Any) -> None:
         """Start the kernel and put it under the watchdog."""
+        if self.mask:
+            # what it writes past its notebook goes to the log of the stage
+            self.pipe = MaskedPipe(self.mask)
+            kwargs |= {"stdout": self.pipe.writer, "stderr": self.pipe.writer}
         await super().async_start_new_kernel(**kwargs)
+        _remove_grant()
         self.process = getattr(self.km.provisioner, "process", None)
         if self.process is not None:
             self.watchdog.attach(self.process)
 
-    # the base class binds its own coroutine here, so an override has to be bound again
+    async def async_start_new_kernel_client(self) -> Any:
+        """Open the channels and wait for the kernel. Ends it when it does not come."""
+        try:
+            self.kc = self.km.client()
+            await ensure_async(self.kc.start_channels())
+            if not await wait_until_heard(self.kc, self.startup_timeout):
+                await ensure_async(self.kc.wait_for_ready(timeout=self.startup_timeout))
+        except Exception:
+            await self._async_cleanup_kernel()
+            raise
+        self.kc.allow_stdin = False
+        await run_hook(self.on_notebook_start, notebook=self.nb)
+        return self.kc
+
+    # the base class binds its own coroutines here, so an override has to be bound again
     start_new_kernel = run_sync(async_start_new_kernel)
+    start_new_kernel_client = run_sync(async_start_new_kernel_client)
+
+    def close_pipe(self) -> None:
+        """Write what the kernel wrote last."""
+        if self.pipe is not None:
+            self.pipe.close()
+            self.pipe = None
+
+    def process_message(self, msg: Any, *args: Any, **kwargs: Any) -> Any:
+        """Take a message of the kernel, without secrets."""
+        self.mask.document(msg["content"])
+        return super().process_message(msg, *args, **kwargs)
 
     def execute(self, **kwargs: Any) -> Any:
         """Run every cell, then leave no process of the kernel's session."""
@@ -171,6 +212,7 @@ class StageClient(PapermillNotebookClient):
                 self._read_language()
                 self.papermill_execute_cells()
                 self.set_widgets_metadata()
+                self.mask.document(self.nb.metadata.get("widgets"))
             status = "succeeded"
         except (CellFailed, KernelDied, StageStopped) as error:
             status = status_of(error)
@@ -214,6 +256,7 @@ class StageClient(PapermillNotebookClient):
 
     def _close_cell(self, index: int, ending: Exception | None) -> None:
         cell = self.nb.cells[index]
+        self.mask.outputs(cell)
         if ending is None:
             stamp(cell, "succeeded")
             self.tally.cells_run += runs(cell)
@@ -236,12 +279,18 @@ class StageClient(PapermillNotebookClient):
             return StageStopped(self.watchdog.reason)
         returncode = None if self.process is None else self.process.poll()
         if isinstance(error, DeadKernelError) or (returncode is not None and index is None):
-            return KernelDied(returncode, self.oom.verdict(returncode))
+            return KernelDied(returncode, self._died_of_memory(returncode))
         if isinstance(error, CellExecutionError) and index is not None:
             if error.ename == "SystemExit" and error.evalue in {"", "0", "None"}:
                 return None
             return self._cell_failed(error, index)
         return error
+
+    def _died_of_memory(self, returncode: int | None) -> Oom:
+        """A kernel with limits of its own is in a control group of its own, which the provisioner knows."""
+        ask = getattr(self.km.provisioner, "died_of_memory", self.oom.verdict)
+        verdict: Oom = ask(returncode)
+        return verdict
 
     def _cell_failed(self, error: CellExecutionError, index: int) -> PapermillCellFailed:
         cell = self.nb.cells[index]
@@ -251,14 +300,21 @@ class StageClient(PapermillNotebookClient):
             exec_count=cell.execution_count,
             source=cell.source,
             ename=error.ename,
-            evalue=error.evalue,
-            traceback=list(shown[-1]) if shown else [f"{error.ename}: {error.evalue}"],
+            evalue=self.mask.text(error.evalue),
+            traceback=self.mask.document(list(shown[-1]) if shown else [f"{error.ename}: {error.evalue}"]),
         )
 
     def _read_language(self) -> None:
         info = self.wait_for_reply(self.kc.kernel_info())
         if info is not None:
             self.nb.metadata["language_info"] = info["content"]["language_info"]
+
+
+def _remove_grant() -> None:
+    """Remove the stage's grant, which holds secrets, once its kernel has it."""
+    grant = os.environ.get("HIMALIA_GRANT_FILE")
+    if grant:
+        Path(grant).unlink(missing_ok=True)
 
 
 def socket_folder(runtime_dir: Path | None = None) -> Path:

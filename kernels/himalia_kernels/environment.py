@@ -53,14 +53,15 @@ def kernel_environment(
 
 
 def _passes(name: str, allowed: Sequence[str], attended: bool) -> bool:
-    if _matches(name, NEVER):
+    if matches(name, NEVER):
         return False
-    if _matches(name, allowed):
+    if matches(name, allowed):
         return True
     if not attended and name in ATTENDED_ONLY:
         return False
-    return not (_matches(name, WITHHELD) or SECRET.search(name))
+    return not (matches(name, WITHHELD) or SECRET.search(name))
 
 
-def _matches(name: str, patterns: Sequence[str]) -> bool:
+def matches(name: str, patterns: Sequence[str]) -> bool:
+    """Whether *name* is one of *patterns*, case included."""
     return any(fnmatchcase(name, pattern) for pattern in patterns)

@@ -8,6 +8,7 @@ import os
 import secrets
 import stat
 import time
+from collections.abc import Callable
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -116,13 +117,55 @@ def read_grant(path: Path) -> dict[str, Any]:
 
 
 def checked_grant(grant: Any, source: str) -> dict[str, Any]:
-    """*grant*, if it has an environment of texts and a working directory."""
+    """*grant* with its fields, each of the type that it must have; the optional ones are None when absent.
+
+    Raises ServiceNotFoundError for a grant that has no environment of texts, no working directory, or something else
+    in the place of an optional field.
+    """
     env = grant.get("env") if isinstance(grant, dict) else None
     if not isinstance(env, dict) or not all(isinstance(value, str) for value in env.values()):
         raise ServiceNotFoundError(f"The grant from {source} has no environment for the kernel")
     if not isinstance(grant.get("cwd"), str):
         raise ServiceNotFoundError(f"The grant from {source} has no working directory")
-    return {"env": env, "cwd": grant["cwd"]}
+    checked: dict[str, Any] = {"env": env, "cwd": grant["cwd"]}
+    for name, check in OPTIONAL.items():
+        value = grant.get(name)
+        if value is not None and not check(value):
+            raise ServiceNotFoundError(f"The grant from {source} has a field `{name}` that is not understood")
+        checked[name] = value
+    return checked
+
+
+def _is_zygote(value: Any) -> bool:
+    preload = value.get("preload") if isinstance(value, dict) else 0
+    return (
+        (preload is None or _are_texts(preload))
+        and isinstance(value.get("folder"), str)
+        and isinstance(value.get("key", ""), str | None)
+    )
+
+
+def _is_limits(value: Any) -> bool:
+    if not isinstance(value, dict):
+        return False
+    memory, cpus = value.get("memory_bytes"), value.get("cpus")
+    numbers = [number for number in (memory, cpus) if number is not None]
+    sound = all(isinstance(number, int | float) and not isinstance(number, bool) and number > 0 for number in numbers)
+    return sound and isinstance(memory, int | None)
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)
+
+
+OPTIONAL: dict[str, Callable[[Any], bool]] = {
+    "python": lambda value: isinstance(value, str),
+    "environment": lambda value: isinstance(value, dict),
+    "zygote": _is_zygote,
+    "limits": _is_limits,
+    "pass_environment": _are_texts,
+    "secrets": _are_texts,
+}
 
 
 def _address(path: Path) -> str:

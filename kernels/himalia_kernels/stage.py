@@ -20,6 +20,7 @@ from typing import Any
 from himalia._http import REQUEST_VARIABLE
 from himalia_kernels import hints
 from himalia_kernels.endings import CellFailed, KernelDied, StageStopped
+from himalia_kernels.masking import Mask, mask_of
 from himalia_kernels.notebook import Tally, plain, save, stamp_unreached
 from himalia_kernels.parameters import NotebookUnreadableError, check_parameters
 from himalia_kernels.processes import adopt_orphans, end_descendants
@@ -44,12 +45,13 @@ class StageError(Exception):
 
 
 class _LogHandler(logging.StreamHandler[Any]):
-    """Writes messages as they are: the notebook's output has line ends of its own."""
+    """Writes messages as they are, but for secrets: the notebook's output has line ends of its own."""
 
     terminator = ""
+    mask = Mask()
 
     def format(self, record: logging.LogRecord) -> str:
-        text = super().format(record)
+        text = self.mask.text(super().format(record))
         return text if text.endswith("\n") else text + "\n"
 
 
@@ -96,14 +98,16 @@ def _refuse(path: Path, document: Any, started_at: str, error: Exception) -> int
 def run_stage(spec: StageSpec, watchdog: Watchdog, started_at: str | None = None) -> Outcome:
     """Run the stage in this process and say how it ended."""
     outcome = Outcome("failed", started_at or _now())
+    mask = Mask()
     try:
+        mask = _LogHandler.mask = mask_of(spec.grant_file)
         adopt_orphans()
         watchdog.start()
         spec.output.unlink(missing_ok=True)
         os.chdir(spec.workdir)
         os.environ["HIMALIA_GRANT_FILE"] = str(spec.grant_file)
         _check_before(spec)
-        _execute(spec, watchdog, outcome)
+        _execute(spec, watchdog, outcome, mask)
         _check_after(spec, outcome)
         outcome.status = "succeeded"
     except BaseException as error:
@@ -111,6 +115,8 @@ def run_stage(spec: StageSpec, watchdog: Watchdog, started_at: str | None = None
         log.error("%s: %s", outcome.error_name, outcome.error)
     finally:
         watchdog.finish()
+        for name in ("error", "traceback_tail", "hint"):
+            setattr(outcome, name, mask.document(getattr(outcome, name)))
         _clean_up(spec, outcome)
         outcome.ended_at = _now()
     return outcome
@@ -129,7 +135,7 @@ def _check_before(spec: StageSpec) -> None:
         (spec.workdir / output).parent.mkdir(parents=True, exist_ok=True)
 
 
-def _execute(spec: StageSpec, watchdog: Watchdog, outcome: Outcome) -> None:
+def _execute(spec: StageSpec, watchdog: Watchdog, outcome: Outcome, mask: Mask) -> None:
     import papermill
     from papermill.engines import papermill_engines
 
@@ -151,6 +157,7 @@ def _execute(spec: StageSpec, watchdog: Watchdog, outcome: Outcome) -> None:
             on_progress=reporter.report if reporter else None,
             watchdog=watchdog,
             tally=tally,
+            mask=mask,
         )
     finally:
         outcome.cells, outcome.cells_run = tally.cells, tally.cells_run

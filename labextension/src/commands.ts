@@ -9,7 +9,20 @@ export namespace CommandIDs {
   export const newProject = 'himalia:new-project';
   /** args: `slug`; without it a list to choose from. */
   export const openProject = 'himalia:open-project';
-  /** Opens himalia.toml of the open project in the editor. */
+  /** A document with all projects, also archived and deleted ones. */
+  export const allProjects = 'himalia:all-projects';
+  /** This and those below: args: optionally `slug`; default: the open project. */
+  export const openProjectTab = 'himalia:open-project-tab';
+  export const cloneProject = 'himalia:clone-project';
+  export const exportProject = 'himalia:export-project';
+  export const archiveProject = 'himalia:archive-project';
+  export const unarchiveProject = 'himalia:unarchive-project';
+  export const deleteProject = 'himalia:delete-project';
+  /** Say where its folder is now. */
+  export const moveProject = 'himalia:move-project';
+  export const purgeProject = 'himalia:purge-project';
+  export const restoreProject = 'himalia:restore-project';
+  /** Opens himalia.toml of the open project in the editor. args: optionally `line`, `column`, both from 1. */
   export const openManifest = 'himalia:open-manifest';
   export const showSidebar = 'himalia:show-sidebar';
   /** The user's own copy of a guide. args: optionally `guide`, the name of its notebook; default: the first one. */
@@ -58,4 +71,37 @@ export namespace CommandIDs {
   export const openDeployment = 'himalia:open-deployment';
   /** args: `name`. */
   export const deleteDeployment = 'himalia:delete-deployment';
+
+  // secrets
+  /** args: optionally `name`, of a secret that gets another value. */
+  export const setSecret = 'himalia:set-secret';
+  /** args: `name`. */
+  export const deleteSecret = 'himalia:delete-secret';
+
+  // team
+  /** args: optionally `user`, a member who gets another role; without it a dialog asks for the person too. */
+  export const setMember = 'himalia:set-member';
+  /** args: `user`. */
+  export const removeMember = 'himalia:remove-member';
+
+  // components
+  /** args: optionally `name` (project/component) and `version`; without them a list to choose from. */
+  export const useComponent = 'himalia:use-component';
+  /** args: `name`. */
+  export const leaveComponent = 'himalia:leave-component';
+  /** args: optionally `name`, of a component that gets a new version. */
+  export const publishComponent = 'himalia:publish-component';
+  /** Versions, what they change, and who uses them. args: `name`, optionally `from` and `to`, two versions. */
+  export const openComponent = 'himalia:open-component';
+
+  // environments
+  /** args: optionally `upgrade` (take the newest versions that the source allows). */
+  export const buildEnvironment = 'himalia:build-environment';
+  export const cancelBuild = 'himalia:cancel-build';
+  /** What is in it, and the log of its last build. */
+  export const openEnvironment = 'himalia:open-environment';
+  /** Give the project packages of its own: a requirements file, named in himalia.toml. */
+  export const ownEnvironment = 'himalia:own-environment';
+  /** Restart kernels that run with an older environment. args: optionally `kernel`, its id; default: all of them. */
+  export const restartOutdated = 'himalia:restart-outdated';
 }

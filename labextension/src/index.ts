@@ -1,10 +1,15 @@
 import { clustersPlugin } from './clusters';
 import { deploymentsPlugin } from './deployments';
+import { environmentsPlugin } from './environments';
+import { manifestPlugin } from './manifest';
 import { modelsPlugin } from './models';
 import { overviewPlugin } from './overview';
 import { pipelinesPlugin } from './pipelines';
 import { projectsPlugin } from './projects';
+import { secretsPlugin } from './secrets';
 import { servicePlugin } from './service';
+import { teamPlugin } from './team';
+import { componentsPlugin } from './uses';
 
 /** One plugin a room; each can be disabled on its own. */
 export default [
@@ -14,5 +19,10 @@ export default [
   pipelinesPlugin,
   clustersPlugin,
   modelsPlugin,
-  deploymentsPlugin
+  deploymentsPlugin,
+  environmentsPlugin,
+  secretsPlugin,
+  componentsPlugin,
+  teamPlugin,
+  manifestPlugin
 ];

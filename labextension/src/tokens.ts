@@ -4,6 +4,7 @@ import { ISignal } from '@lumino/signaling';
 import { LabIcon } from '@jupyterlab/ui-components';
 import { ReactElement } from 'react';
 
+import type { IDownload } from './api/request';
 import { Cluster, Deployment, Model, Project, Run } from './api/types';
 
 /** What happened, and what to do. `technical` folds. */
@@ -13,6 +14,13 @@ export interface IProblem {
   technical?: string;
   /** The HTTP status; 0 when the server did not answer at all. */
   status: number;
+}
+
+/** How far something is that takes long, as the service tells it. */
+export interface IProgress {
+  step: string;
+  /** Of the step; null when nobody knows. */
+  percent: number | null;
 }
 
 /**
@@ -36,6 +44,22 @@ export interface ISlice<T> {
   readonly problem: IProblem | null;
 }
 
+/** Something that a room asks about a project; one object for each question, kept by the room. */
+export interface IQuestion {
+  /** The path below the project's: `environment`. */
+  path: string;
+  /** Beginnings of the topics whose events change the answer: `environment.`. */
+  topics: readonly string[];
+}
+
+/** An answer as it is known now. */
+export interface IPart<T> {
+  /** Null until the first answer. */
+  readonly value: T | null;
+  /** Why the last question failed; the last known answer stays. */
+  readonly problem: IProblem | null;
+}
+
 /** The open project, kept up to date by events. All parts are immutable snapshots, replaced when they change. */
 export interface IProjectStore {
   readonly slug: string;
@@ -50,8 +74,18 @@ export interface IProjectStore {
   readonly contentsPath: string | null;
   /** Any part changed. */
   readonly changed: ISignal<IProjectStore, void>;
+  /** What is known of an answer. It is asked for when it is first wanted, and again when events change it. */
+  part<T>(question: IQuestion): IPart<T>;
   /** Read everything again. */
   refresh(): Promise<void>;
+}
+
+/** A project that was archived or deleted. */
+export interface IEnded {
+  /** As it was known last. */
+  project: Project;
+  /** Its folder may be gone as well. */
+  deleted: boolean;
 }
 
 /** What all rooms stand on: the service's state, its API, the projects, the open project. */
@@ -62,6 +96,8 @@ export interface IHimalia {
   readonly problem: IProblem | null;
   /** The absolute path of what the file browser shows as its root; null until known, or when these are no files. */
   readonly root: string | null;
+  /** Who is signed in, as members of projects are named; null until known. */
+  readonly user: string | null;
   /** Projects that the user may see, newest first; null until the first answer. */
   readonly projects: readonly Project[] | null;
   /** The project of this page (one JupyterLab workspace holds one project); null when none is open. */
@@ -70,6 +106,8 @@ export interface IHimalia {
   readonly deleted: string | null;
   /** Connection, versions, problem, projects, store or deleted changed (not what is inside the store). */
   readonly changed: ISignal<IHimalia, void>;
+  /** A project that the user could see was archived or deleted, here or elsewhere. */
+  readonly ended: ISignal<IHimalia, IEnded>;
   /** Start the service when there is none, and connect. */
   start(): Promise<void>;
   /**
@@ -81,13 +119,19 @@ export interface IHimalia {
   /**
    * Ask the service: *path* below /api/v1, each part encoded by `at`.
    *
+   * @param told - called with how far it is, if that is told
    * @throws RequestError with the service's words
    */
   request<T>(
     method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE',
     path: string,
-    body?: unknown
+    body?: unknown,
+    told?: (progress: IProgress) => void
   ): Promise<T>;
+  /** Send a file to *path* below /api/v1. */
+  upload<T>(path: string, file: Blob): Promise<T>;
+  /** The file at *path* below /api/v1. */
+  download(path: string): Promise<IDownload>;
   /** The address of a page that the extension forwards: `mlflow/SLUG/`, `dashboard/SLUG/CLUSTER/status`. */
   pageUrl(path: string): string;
 }

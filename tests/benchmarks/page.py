@@ -1,10 +1,12 @@
-"""What Himalia costs the page: JupyterLab's start, the bundle, memory of an open page, requests of an idle one.
+"""What Himalia costs the page: JupyterLab's start, the switch of projects, bundle, memory, requests of an idle page.
 
-    python -m tests.benchmarks.page [--runs 7] [--idle MINUTES]
+    python -m tests.benchmarks.page [--runs 7] [--switches 8] [--idle MINUTES]
 
 Two JupyterLabs run on one site, one with Himalia's extensions and one without. The start is the time from the
 navigation to the end of `app.restored`, in a fresh browser profile with an empty cache; runs with and without
-alternate, so that what else the machine does falls on both. The heap is what lives after a collection of garbage.
+alternate, so that what else the machine does falls on both. A switch is from the keystroke to the end of `app.restored`
+in the other project's workspace, and to the page that follows its events. The heap is what lives after a collection of
+garbage.
 `--idle` leaves a page with an open project alone and prints every request that it makes (0: leave that out).
 """
 
@@ -12,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import statistics
 import sys
 import time
@@ -25,8 +28,11 @@ from tests.site.lab import Lab, running_lab
 from tests.ui import chromium
 from tests.ui.conftest import CELLS, TINY, fresh_page, running_jupyter
 from tests.ui.jupyter import TOKEN, Jupyter
+from tests.ui.page import LabPage
 
 MIB = 2**20
+ROOMS = 10
+"""Projects of the measurement of switches."""
 RESTORED = """
 async () => {
   await new Promise(resolve => {
@@ -122,10 +128,42 @@ def idle(browser: Browser, lab: Lab, jupyter: Jupyter, minutes: float) -> None:
         out(f"  {count:>5}  {mine:<8} {method:<10} {path}")
 
 
+def switches(browser: Browser, lab: Lab, jupyter: Jupyter, count: int) -> None:
+    """From the keystroke to a page that stands, and to one whose sidebar is up to date, among *ROOMS* open projects."""
+    slugs = [f"room-{number}" for number in range(ROOMS)]
+    for slug in slugs:
+        lab.post("/projects", {"name": slug, "template": "blank"})
+    stands: list[float] = []
+    live: list[float] = []
+    with fresh_page(browser, jupyter, "benchmark-switch") as page:
+        others = [LabPage(page.context, jupyter) for _ in slugs[2:]]
+        for other, slug in zip(others, slugs[2:], strict=True):
+            other.project(slug)
+        page.project(slugs[0])
+        page.page.bring_to_front()
+        for number in range(1, count + 3):
+            slug = slugs[number % 2]
+            began = time.perf_counter()
+            page.page.keyboard.press("Control+Shift+Alt+P")
+            page.dialog().get_by_role("combobox").fill(slug)
+            page.page.keyboard.press("Enter")
+            page.page.wait_for_url(re.compile(f"/workspaces/{slug}"), wait_until="commit")
+            page.restored()
+            stood = time.perf_counter() - began
+            page.live()
+            if number > 2:  # the first of each shows its overview for the first time
+                stands.append(stood * 1000)
+                live.append((time.perf_counter() - began) * 1000)
+    out(f"switch by keyboard with {ROOMS} projects, {len(others)} in other tabs, {count} times: median, quartiles")
+    out(f"  stands    {spread(stands)} ms")
+    out(f"  live      {spread(live)} ms\n")
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.page")
     parser.add_argument("--runs", type=int, default=7, help="starts with and without (default: 7)")
+    parser.add_argument("--switches", type=int, default=8, help="from project to project (default: 8)")
     parser.add_argument("--idle", type=float, default=10, metavar="MINUTES", help="of the idle page (default: 10)")
     options = parser.parse_args()
     frontend.dist()
@@ -142,6 +180,8 @@ def main() -> None:
             bundle(himalia)
             if options.runs:
                 starts(browser, plain, himalia, options.runs)
+            if options.switches:
+                switches(browser, lab, himalia, options.switches)
             if options.idle:
                 idle(browser, lab, himalia, options.idle)
         browser.close()

@@ -34,7 +34,7 @@ def own(lab: Lab) -> Iterator[Lab]:
 
 
 def _deleted(lab: Lab, slug: str) -> bool:
-    return lab.request("DELETE", f"/projects/{slug}?remove_files=true").status_code in (204, 404)
+    return lab.request("DELETE", f"/projects/{slug}?remove_files=true&purge=true").status_code in (204, 404)
 
 
 def keyed(lab: Lab, path: str, body: Any, key: str, token: str | None = None) -> httpx.Response:

@@ -105,7 +105,7 @@ def test_a_reader_that_was_away_is_told_of_deletions(fresh: Lab) -> None:
     folder.mkdir(parents=True)
     (folder / "himalia.toml").write_text('[project]\nname = "away"\n')
     fresh.post("/projects", {"name": "away", "path": str(folder)})
-    assert fresh.request("DELETE", "/projects/away").status_code == 204
+    assert fresh.request("DELETE", "/projects/away?purge=true").status_code == 204
     fresh.kill_service()
     seen = []
     for event in Api(fresh.site, fresh.start()).events(last):

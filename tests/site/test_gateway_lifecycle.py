@@ -175,7 +175,7 @@ class Gateway:
 
     def connect(self) -> socket.socket:
         control = socket.socket(socket.AF_UNIX)
-        control.settimeout(10)
+        control.settimeout(30)
         control.connect(str(self.run_dir / "control.sock"))
         return control
 

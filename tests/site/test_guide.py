@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,24 +13,22 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from tests.site.guides import PROJECT, in_a_terminal, open_guide, text_of
 from tests.site.lab import Lab
 
 GUIDE = "from-nothing-to-a-deployed-model"
-PROJECT = "himalia-guide"
+PURGE = {"remove_files": True, "purge": True}
 
 
 @pytest.fixture(autouse=True)
 def gone(lab: Lab) -> Iterator[None]:
     """Other tests of the session find the site as it was."""
     yield
-    lab.request("DELETE", f"/projects/{PROJECT}", params={"remove_files": True})
+    lab.request("DELETE", f"/projects/{PROJECT}", params=PURGE)
 
 
 def opened(lab: Lab, **body: Any) -> dict[str, Any]:
-    """What the Help menu asks for."""
-    reply = lab.request("PUT", f"/guides/{GUIDE}", json=body)
-    assert reply.status_code == 200, reply.text
-    return dict(reply.json())
+    return open_guide(lab, GUIDE, **body)
 
 
 @contextmanager
@@ -84,12 +79,6 @@ def run_all(file: Path, *left_out: str) -> dict[str, nbformat.NotebookNode]:
     return {cell.id: cell for cell in book.cells}
 
 
-def text_of(cell: nbformat.NotebookNode) -> str:
-    """What a code cell has printed or displayed."""
-    parts = [output.get("text") or output.get("data", {}).get("text/plain", "") for output in cell.outputs]
-    return "".join(parts)
-
-
 def test_the_copy_is_put_where_its_reader_sees_it_and_outlives_its_project(lab: Lab) -> None:
     lab.tracking_ready()  # which a project needs to be deleted
     shown = lab.root / "shown"
@@ -99,19 +88,19 @@ def test_the_copy_is_put_where_its_reader_sees_it_and_outlives_its_project(lab: 
     assert (copy["notebook"], copy["created"], copy["title"]) == (str(file), True, "From nothing to a deployed model")
     assert nbformat.read(file, as_version=4).metadata.kernelspec.name == copy["project"]["kernelspec"]
     file.write_text(file.read_text().replace("# From nothing", "# My way from nothing"))
-    assert lab.request("DELETE", f"/projects/{PROJECT}").status_code == 204
+    assert lab.request("DELETE", f"/projects/{PROJECT}?purge=true").status_code == 204
     assert not opened(lab, below=str(shown))["created"]
     assert "# My way from nothing" in file.read_text()
     file.unlink()
     assert opened(lab)["created"], "what the reader has removed comes back when it is asked for"
-    assert lab.request("DELETE", f"/projects/{PROJECT}", params={"remove_files": True}).status_code == 204
+    assert lab.request("DELETE", f"/projects/{PROJECT}", params=PURGE).status_code == 204
     (shown / PROJECT).mkdir()
     (shown / PROJECT / "thesis.txt").write_text("mine")
     copy = opened(lab, below=str(shown))
     usual = lab.home / "projects" / PROJECT
     assert Path(copy["notebook"]).parent == usual, "somebody else's folder was not taken"
     assert [path.name for path in (shown / PROJECT).iterdir()] == ["thesis.txt"]
-    assert lab.request("DELETE", f"/projects/{PROJECT}", params={"remove_files": True}).status_code == 204
+    assert lab.request("DELETE", f"/projects/{PROJECT}", params=PURGE).status_code == 204
 
 
 def test_a_guide_is_for_the_owner_of_the_site(lab: Lab) -> None:
@@ -134,7 +123,7 @@ def test_the_guide_makes_a_model_that_answers_from_outside(lab: Lab) -> None:
     copy = opened(lab)
     file = Path(copy["notebook"])
     assert copy["created"]
-    assert sorted(path.name for path in file.parent.iterdir()) == [file.name, "himalia.toml"]
+    assert sorted(path.name for path in file.parent.iterdir()) == [".himalia", file.name, "himalia.toml"]
     with person(lab) as clicked:
         cells = run_all(file)
     assert clicked == ["champion 1", "confirm 1"]
@@ -158,14 +147,3 @@ def test_the_guide_makes_a_model_that_answers_from_outside(lab: Lab) -> None:
     assert cells["start"].source.startswith("# My way")
     assert "stays as it is" in text_of(cells["train"])
     assert lab.get(f"/projects/{PROJECT}/clusters")["items"] == []
-
-
-def in_a_terminal(commands: str) -> list[str]:
-    """The lines that *commands* print where `himalia` is on the path."""
-    folder = Path(sys.executable).parent
-    assert shutil.which("himalia", path=str(folder))
-    done = subprocess.run(
-        ["bash", "-c", f'PATH="{folder}:$PATH"\n{commands}'], capture_output=True, text=True, timeout=60, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()

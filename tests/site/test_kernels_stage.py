@@ -195,7 +195,7 @@ def test_kernel_that_exits(lab: Lab) -> None:
 
 
 def test_timeout(lab: Lab) -> None:
-    outcome = lab.run("print('start')", "import time; time.sleep(600)", "print('never')", timeout_s=4)
+    outcome = lab.run("print('start')", "import time; time.sleep(600)", "print('never')", timeout_s=8)
     assert (outcome["status"], outcome["cell"]) == ("timed_out", 2), lab.log()
     assert "[stages.train]" in outcome["hint"]
     assert lab.states() == ["completed", "failed", "not_run"]

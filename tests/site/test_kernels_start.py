@@ -124,7 +124,8 @@ def test_without_the_service_the_kernel_starts_and_magics_say_why(service: FakeS
         service.kernel_answer = 403
     with running() as session:
         assert session.value("[n for n in __import__('os').environ if n.startswith(('MLFLOW', 'HIMALIA'))]") == [
-            "HIMALIA_GRANT_ERROR"
+            "HIMALIA_GRANT_ERROR",
+            "HIMALIA_START",
         ]
         printed, reply = session.run("%project")
         assert (reply["status"], reply["ename"]) == ("error", "UsageError")

@@ -156,7 +156,7 @@ def test_a_notebook_or_an_input_that_leads_out_of_the_project_is_refused(lab: La
         reply = lab.request("POST", f"/projects/{name}/runs", json={})
         assert reply.status_code == 422, (name, reply.text)
         assert "leads out of the project" in reply.text, (name, reply.text)
-        assert lab.request("DELETE", f"/projects/{name}").status_code == 204
+        assert lab.request("DELETE", f"/projects/{name}?purge=true").status_code == 204
 
 
 def test_code_that_is_a_link_out_of_the_project_is_no_part_of_a_snapshot(lab: Lab) -> None:
@@ -180,7 +180,7 @@ def test_code_that_is_a_link_out_of_the_project_is_no_part_of_a_snapshot(lab: La
     assert run["status"] == "succeeded", run
     assert (folder / "in.txt").is_symlink()
     assert (folder / "build" / "o").read_text() == "mine"
-    assert lab.request("DELETE", "/projects/swapped").status_code == 204
+    assert lab.request("DELETE", "/projects/swapped?purge=true").status_code == 204
 
 
 def test_the_databases_password_is_told_to_nobody() -> None:

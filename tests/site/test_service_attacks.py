@@ -68,7 +68,7 @@ def test_a_deleted_projects_artifacts_are_not_its_successors(fresh: Lab) -> None
     folder = Path(fresh.get("/projects/secret")["path"])
     artifacts = fresh.home / "mlflow-artifacts" / "workspaces" / "secret"
     assert artifacts.is_dir()
-    assert fresh.request("DELETE", "/projects/secret").status_code == 204
+    assert fresh.request("DELETE", "/projects/secret?purge=true").status_code == 204
     assert not artifacts.exists()
     fresh.post("/projects", {"name": "secret", "path": str(folder)})
     listed = fresh.get("/mlflow/secret/api/2.0/mlflow-artifacts/artifacts")

@@ -153,7 +153,7 @@ class Workload:
         if len(self.ledger.projects) % 2:
             self.ledger.asked.add(name)
             with contextlib.suppress(Refused):
-                api.request("DELETE", f"/projects/{name}")
+                api.request("DELETE", f"/projects/{name}", params={"purge": True})
             self.ledger.deleted.add(name)
         time.sleep(0.5)
 

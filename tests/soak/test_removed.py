@@ -83,7 +83,7 @@ def test_a_projects_folder(lab: Lab) -> None:
     assert reply.status_code in (404, 409, 422), reply.text
     assert str(folder) in reply.text, reply.text
     lab.tracking_ready()
-    assert lab.request("DELETE", "/projects/gone").status_code < 300
+    assert lab.request("DELETE", "/projects/gone?purge=true").status_code < 300
 
 
 @pytest.mark.timeout(600)

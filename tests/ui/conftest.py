@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +26,15 @@ CELLS = {
     "make.ipynb": ["n: int = 1", "import json, pathlib", "pathlib.Path('build/n.json').write_text(str(n))"],
     "train.ipynb": ["seed = 1", TRAIN],
 }
+
+SLOW_GIT = """\
+#!/bin/sh
+while [ "$1" = clone ] && [ -e "{flag}" ]; do
+    printf 'Receiving objects:  42%% (42/100)\\r' >&2 || exit 1
+    sleep 0.1
+done
+exec {git} "$@"
+"""
 
 
 @dataclass(frozen=True)
@@ -73,10 +84,19 @@ def browser() -> Iterator[Browser]:
         running.close()
 
 
+def slow_git(lab: Lab) -> None:
+    """Have the service find a git whose clone stays at 42 % while there is a file `bin/wait` in the lab's folder."""
+    script = lab.root / "bin" / "git"
+    script.parent.mkdir()
+    script.write_text(SLOW_GIT.format(flag=script.with_name("wait"), git=shutil.which("git")))
+    script.chmod(0o755)
+    os.environ["PATH"] = os.pathsep.join((str(script.parent), os.environ["PATH"]))
+
+
 @contextmanager
 def running_desk(**settings: Any) -> Iterator[Desk]:
     """A site with the small project `tiny`, and a JupyterLab on it."""
-    with running_lab() as lab:
+    with running_lab(slow_git, PATH=os.environ["PATH"]) as lab:
         lab.project("tiny", TINY, CELLS)
         with running_jupyter(lab, **settings) as jupyter:
             yield Desk(lab, jupyter)
@@ -104,8 +124,10 @@ def desk_of_page(desk: Desk) -> Desk:
 
 @pytest.fixture
 def page(browser: Browser, desk_of_page: Desk, request: pytest.FixtureRequest) -> Iterator[LabPage]:
-    """A page on fresh workspaces."""
+    """A page on fresh workspaces, beside no kernel of another test."""
     desk_of_page.jupyter.forget_layouts()
+    if desk_of_page.jupyter.lives():
+        desk_of_page.jupyter.end_kernels()
     with fresh_page(browser, desk_of_page.jupyter, request.node.name) as made:
         yield made
 

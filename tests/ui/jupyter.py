@@ -91,6 +91,11 @@ class Jupyter:
         """Forget the workspaces, so that the next page opens as the first one did."""
         shutil.rmtree(self.folder / "workspaces", ignore_errors=True)
 
+    def end_kernels(self) -> None:
+        """End all kernels, and the sessions that hold them."""
+        for kernel in self.request("GET", "api/kernels").json():
+            self.request("DELETE", f"api/kernels/{kernel['id']}")
+
     def lives(self) -> bool:
         return self.process is not None and self.process.poll() is None
 

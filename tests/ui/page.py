@@ -76,6 +76,10 @@ class LabPage:
             "([id, args]) => { void window.jupyterapp.commands.execute(id, args); }", [command, args or {}]
         )
 
+    def contents_path(self, path: Path) -> str:
+        """A file or folder as the file browser names it."""
+        return path.relative_to(self.jupyter.root).as_posix()
+
     def theme(self, name: str) -> None:
         """Switch to the `light` or `dark` theme."""
         self.run("apputils:change-theme", {"theme": THEMES[name]})

@@ -159,7 +159,7 @@ def test_a_project_deleted_in_another_tab(page: LabPage, desk: Desk, browser: Br
     page.project("doomed")
     assert desk.lab.request("DELETE", "/projects/doomed").status_code < 300
     sidebar = page.sidebar()
-    expect(sidebar.get_by_text("The project doomed has been deleted.")).to_be_visible(timeout=60_000)
+    expect(sidebar.get_by_text("The project doomed has been archived or deleted.")).to_be_visible(timeout=60_000)
     page.look("deleted", ".jp-Himalia-sidebar")
     expect(sidebar.get_by_role("option", name="tiny")).to_be_visible()
 
@@ -169,12 +169,12 @@ def test_a_broken_manifest(page: LabPage, desk: Desk) -> None:
     right = (folder / "himalia.toml").read_text()
     page.project("typo")
     save(page, folder, desk.lab.root, right.replace("notebook =", "notbook ="))
-    sidebar = page.sidebar()
-    expect(sidebar.get_by_role("alert")).to_contain_text("himalia.toml cannot be read.")
-    expect(sidebar.get_by_role("alert")).to_contain_text("notbook")
+    problems = page.sidebar().get_by_role("region", name="Problems")
+    expect(problems).to_contain_text("notbook")
+    expect(problems).to_contain_text("Did you mean 'notebook'?")
     page.look("broken-manifest", ".jp-Himalia-sidebar")
     save(page, folder, desk.lab.root, right)
-    expect(sidebar.get_by_role("alert")).to_have_count(0)
+    expect(problems).to_have_count(0)
 
 
 def save(page: LabPage, folder: Path, root: Path, text: str) -> None:

@@ -75,6 +75,7 @@ def test_a_new_project(page: LabPage, browser: Browser, desk: Desk) -> None:
         create.click()
         expect(page.dialog().get_by_role("alert")).to_be_visible()
         expect(name).to_have_attribute("aria-invalid", "true")
+    expect(page.dialog().locator(".jp-Himalia-template").last).to_be_in_viewport(ratio=1)
     page.look("new-project", ".jp-Dialog-content")
     name.fill("first")
     create.click()
@@ -91,12 +92,15 @@ def test_a_new_project(page: LabPage, browser: Browser, desk: Desk) -> None:
         expect(other.dialog().get_by_role("alert")).to_contain_text("a project of this name already")
 
 
-def test_a_folder_without_a_manifest_is_refused(page: LabPage, desk: Desk) -> None:
+def test_other_sources_of_a_project(page: LabPage, desk: Desk) -> None:
     page.open()
     page.run("himalia:new-project")
-    page.dialog().get_by_role("radio", name=re.compile("A folder that exists")).check()
-    page.dialog().get_by_role("textbox", name=re.compile("^Folder")).fill(str(desk.lab.tmp))
-    page.dialog().get_by_role("textbox", name="Name").fill("second")
+    dialog = page.dialog()
+    dialog.get_by_role("button", name="Git repository").click()
+    page.look("new-project-git", ".jp-Dialog-content")
+    dialog.get_by_role("button", name="Folder").click()
+    dialog.get_by_role("textbox", name=re.compile("^Folder")).fill(str(desk.lab.tmp / "Old Work"))
+    expect(dialog.get_by_role("textbox", name="Name")).to_have_value("old-work")
     page.tolerate("status of 4")
-    page.dialog().get_by_role("button", name="Create").click()
-    expect(page.dialog().get_by_role("alert")).to_contain_text("himalia.toml")
+    dialog.get_by_role("button", name="Create").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("Old Work")

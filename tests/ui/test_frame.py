@@ -19,14 +19,14 @@ def test_palette_menu_launcher_settings(page: LabPage) -> None:
     page.live()
     page.page.get_by_role("menuitem", name="Himalia", exact=True).click()
     menu = page.page.get_by_role("menu").last
-    for label in ("Open Project…", "New Project…", "Run the Pipeline", "Open MLflow", "Himalia Service Status"):
+    for label in ("Open Project…", "New Project…", "Run the Pipeline", "Open MLflow", "Himalia: Service Status"):
         expect(menu.get_by_role("menuitem", name=label)).to_be_visible()
     page.screenshot("menu-light")
     page.page.keyboard.press("Escape")
     launcher = page.page.locator(".jp-Launcher")
     expect(launcher.get_by_role("heading", name="Himalia")).to_be_visible()
     expect(launcher.get_by_role("button", name="New Project…")).to_be_visible()
-    page.command("Himalia Service Status")
+    page.command("Himalia: Service Status")
     expect(page.dialog()).to_contain_text("Version of the service")
     page.page.keyboard.press("Escape")
     page.run("settingeditor:open")

@@ -19,7 +19,7 @@ PATH = "/himalia-guide/from-nothing-to-a-deployed-model.ipynb"
 def gone(desk: Desk) -> Iterator[None]:
     """Other tests of the session find the site as it was, once the page is closed."""
     yield
-    desk.lab.request("DELETE", "/projects/himalia-guide", params={"remove_files": True})
+    desk.lab.request("DELETE", "/projects/himalia-guide", params={"remove_files": True, "purge": True})
 
 
 def test_help_opens_the_readers_own_copy(page: LabPage, desk: Desk) -> None:

@@ -82,6 +82,7 @@ def test_it_has_every_module_notebook_and_migration(archive: zipfile.ZipFile, so
     assert any(name.startswith("himalia_server/_notebooks/") for name in expected)
     assert "himalia_server/_notebooks/guide/from-nothing-to-a-deployed-model.ipynb" in expected
     assert any("/migrations/versions/" in name for name in expected)
+    expected.add("himalia_server/_schema/himalia.schema.json")  # whatever `himalia schema` and editors are given
     assert expected - set(archive.namelist()) == set()
 
 

@@ -47,7 +47,8 @@ def test_the_command_answers(machine: Machine, installed: Path) -> None:
 
 def test_the_guide_is_there(machine: Machine, installed: Path) -> None:
     said = machine.run([str(installed / "python"), "-c", GUIDES], path=installed)
-    assert said.split() == ["from-nothing-to-a-deployed-model", "True"]
+    names = ("from-nothing-to-a-deployed-model", "many-projects-side-by-side")
+    assert said.splitlines() == [f"{name} True" for name in names]
 
 
 def test_the_kernel_layer_needs_only_the_standard_library(

@@ -6,7 +6,8 @@ import { RequestError } from './request';
 /** Pauses before an act is sent again, in milliseconds; a service that was killed is back within them. */
 const PAUSES = [500, 2000, 5000];
 
-const CREATES = /(^|\/)(projects|clusters|runs|deployments|tokens)$/;
+const CREATES =
+  /(^|\/)(projects|templates|clusters|runs|deployments|tokens|components|environment|clone)$/;
 
 /** Whether a request makes something that a repetition must not make twice. */
 export function creates(method: string, path: string): boolean {

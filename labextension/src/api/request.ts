@@ -63,7 +63,9 @@ export async function requestText(
 ): Promise<string> {
   const url = URLExt.join(serverSettings.baseUrl, NAMESPACE, endpoint);
   const headers = new Headers(init.headers);
-  headers.set('X-Request-ID', UUID.uuid4()); // found again in the logs of server, service and children
+  if (!headers.has('X-Request-ID')) {
+    headers.set('X-Request-ID', UUID.uuid4()); // found again in the logs of server, service and children
+  }
   if (typeof init.body === 'string') {
     headers.set('Content-Type', 'application/json'); // a Request makes it text/plain by itself
   }
@@ -73,6 +75,57 @@ export async function requestText(
     throw refusal(response, parse(text));
   }
   return text;
+}
+
+/** A file that was fetched. */
+export interface IDownload {
+  file: Blob;
+  /** What was said about it. */
+  headers: Headers;
+}
+
+/** As `requestAPI`, for a file. */
+export async function requestFile(
+  endpoint: string,
+  serverSettings: ServerConnection.ISettings
+): Promise<IDownload> {
+  const url = URLExt.join(serverSettings.baseUrl, NAMESPACE, endpoint);
+  const headers = { 'X-Request-ID': UUID.uuid4() };
+  const response = await ServerConnection.makeRequest(url, { headers }, serverSettings);
+  if (!response.ok) {
+    throw refusal(response, parse(await response.text()));
+  }
+  return { file: await response.blob(), headers: response.headers };
+}
+
+/**
+ * As `requestText`, for a text that grows while it is read.
+ *
+ * @param take - called with each further part
+ * @param signal - ends the reading; that is no error
+ */
+export async function followText(
+  endpoint: string,
+  serverSettings: ServerConnection.ISettings,
+  take: (part: string) => void,
+  signal: AbortSignal
+): Promise<void> {
+  const url = URLExt.join(serverSettings.baseUrl, NAMESPACE, endpoint);
+  const headers = { 'X-Request-ID': UUID.uuid4() };
+  try {
+    const response = await ServerConnection.makeRequest(url, { headers, signal }, serverSettings);
+    if (!response.ok) {
+      throw refusal(response, parse(await response.text()));
+    }
+    const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
+    for (let part = await reader?.read(); part && !part.done; part = await reader?.read()) {
+      take(part.value);
+    }
+  } catch (error) {
+    if (!signal.aborted) {
+      throw error;
+    }
+  }
 }
 
 function refusal(response: Response, body: unknown): RequestError {

@@ -16,7 +16,17 @@ const WEAKEST = {
   'deployment.request': 'contributor',
   'deployment.predict': 'contributor',
   'deployment.write': 'operator',
-  'deployment.token': 'operator'
+  'deployment.token': 'operator',
+  'project.export': 'contributor',
+  'project.move': 'owner',
+  'project.archive': 'owner',
+  'project.edit': 'contributor',
+  'environment.build': 'contributor',
+  'member.write': 'owner',
+  'secret.list': 'contributor',
+  'secret.write': 'owner',
+  'component.publish': 'contributor',
+  'component.use': 'contributor'
 } as const;
 
 /** Something that not every member of a project may do. */

@@ -1,5 +1,6 @@
 import { ILayoutRestorer, JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { ICommandPalette } from '@jupyterlab/apputils';
+import { IRunningSessionManagers } from '@jupyterlab/running';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { addIcon } from '@jupyterlab/ui-components';
@@ -9,6 +10,8 @@ import { CommandIDs } from '../commands';
 import { lazySection } from '../components/lazySection';
 import { IHimalia, ISidebar } from '../tokens';
 import { addClusterCommands } from './commands';
+// eslint-disable-next-line jupyter/prefer-lazy-imports -- the list asks for it at once
+import { addRunningClusters } from './running';
 
 const ClusterSection = React.lazy(() => import('./section'));
 
@@ -20,7 +23,14 @@ export const clustersPlugin: JupyterFrontEndPlugin<void> = {
   description: 'Starts and shows the clusters of the open project.',
   autoStart: true,
   requires: [IHimalia],
-  optional: [ITranslator, ISidebar, ICommandPalette, ILayoutRestorer, ISettingRegistry],
+  optional: [
+    ITranslator,
+    ISidebar,
+    ICommandPalette,
+    ILayoutRestorer,
+    ISettingRegistry,
+    IRunningSessionManagers
+  ],
   activate
 };
 
@@ -31,7 +41,8 @@ function activate(
   sidebar: ISidebar | null,
   palette: ICommandPalette | null,
   restorer: ILayoutRestorer | null,
-  settings: ISettingRegistry | null
+  settings: ISettingRegistry | null,
+  running: IRunningSessionManagers | null
 ): void {
   const trans = (translator ?? nullTranslator).load('himalia');
   const firstPage = async () => {
@@ -42,6 +53,9 @@ function activate(
   const commands = addClusterCommands({ app, himalia, trans, restorer, firstPage });
   for (const command of commands) {
     palette?.addItem({ command, category: trans.__('Himalia') });
+  }
+  if (running) {
+    addRunningClusters(running, app.commands, himalia, trans);
   }
   sidebar?.add({
     id: 'clusters',

@@ -4,6 +4,7 @@ import * as React from 'react';
 
 import { may } from '../api/roles';
 import { Deployment, Model } from '../api/types';
+import { Select } from '../components';
 import { FormField, IFormProps, askAndAct } from '../frame/ask';
 import { CHAMPION, aliasUri, latestModels, modelUri, newestFirst } from '../models/versions';
 import { IProjectStore } from '../tokens';
@@ -100,32 +101,22 @@ function DeployForm(
     <>
       <FormField label={trans.__('Model')}>
         {id => (
-          <select
-            id={id}
-            className="jp-mod-styled"
-            value={model.name}
-            onChange={event => choose(event.target.value)}
-          >
+          <Select id={id} value={model.name} onChange={event => choose(event.target.value)}>
             {models.map(item => (
               <option key={item.name}>{item.name}</option>
             ))}
-          </select>
+          </Select>
         )}
       </FormField>
       <FormField label={trans.__('Version')} faulty={faulty === 'model'}>
         {id => (
-          <select
-            id={id}
-            className="jp-mod-styled"
-            value={value.uri}
-            onChange={event => change({ uri: event.target.value })}
-          >
+          <Select id={id} value={value.uri} onChange={event => change({ uri: event.target.value })}>
             {choices(model, trans).map(choice => (
               <option key={choice.uri} value={choice.uri}>
                 {choice.label}
               </option>
             ))}
-          </select>
+          </Select>
         )}
       </FormField>
       <FormField label={trans.__('Endpoint')} hint={hint} faulty={faulty === 'name'}>

@@ -1,5 +1,6 @@
 import { ILayoutRestorer, JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { ICommandPalette } from '@jupyterlab/apputils';
+import { IRunningSessionManagers } from '@jupyterlab/running';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import * as React from 'react';
 
@@ -8,6 +9,8 @@ import { lazySection } from '../components/lazySection';
 import { deployIcon } from '../frame/icons';
 import { IHimalia, ISidebar } from '../tokens';
 import { addDeploymentCommands } from './commands';
+// eslint-disable-next-line jupyter/prefer-lazy-imports -- the list asks for it at once
+import { addRunningEndpoints } from './running';
 
 const DeploymentSection = React.lazy(() => import('./section'));
 
@@ -17,7 +20,7 @@ export const deploymentsPlugin: JupyterFrontEndPlugin<void> = {
   description: 'Deploys models of the open project, and tries their endpoints.',
   autoStart: true,
   requires: [IHimalia],
-  optional: [ITranslator, ISidebar, ICommandPalette, ILayoutRestorer],
+  optional: [ITranslator, ISidebar, ICommandPalette, ILayoutRestorer, IRunningSessionManagers],
   activate
 };
 
@@ -27,11 +30,15 @@ function activate(
   translator: ITranslator | null,
   sidebar: ISidebar | null,
   palette: ICommandPalette | null,
-  restorer: ILayoutRestorer | null
+  restorer: ILayoutRestorer | null,
+  running: IRunningSessionManagers | null
 ): void {
   const trans = (translator ?? nullTranslator).load('himalia');
   for (const command of addDeploymentCommands(app, himalia, trans, restorer)) {
     palette?.addItem({ command, category: trans.__('Himalia') });
+  }
+  if (running) {
+    addRunningEndpoints(running, app.commands, himalia, trans);
   }
   sidebar?.add({
     id: 'deployments',

@@ -43,6 +43,7 @@ export async function askAndAct<T extends object>(question: IQuestion<T>): Promi
     const { button } = await showDialog<T>({
       title: question.title,
       body,
+      focusNodeSelector: 'input, select',
       buttons: [
         Dialog.cancelButton({ label: trans.__('Cancel') }),
         Dialog.okButton({ label: question.accept })

@@ -36,3 +36,15 @@ export const trackingIcon = icon(
 
 /** A paper plane: send a request. */
 export const endpointIcon = icon('endpoint', 'M2.01 21L23 12 2.01 3 2 10l15 2-15 2z');
+
+/** A key: a secret. */
+export const keyIcon = icon(
+  'key',
+  'M12.65 10A5.99 5.99 0 0 0 7 6c-3.31 0-6 2.69-6 6s2.69 6 6 6a5.99 5.99 0 0 0 5.65-4H17v4h4v-4h2v-4H12.65zM7 14c-1.1 0-2-.9-2-2s.9-2 2-2 2 .9 2 2-.9 2-2 2z'
+);
+
+/** A box: packages, an environment. */
+export const packageIcon = icon(
+  'package',
+  'M20 2H4c-1.1 0-2 .9-2 2v3.01c0 .72.43 1.34 1 1.69V20c0 1.1 1.1 2 2 2h14c.9 0 2-.9 2-2V8.7c.57-.35 1-.97 1-1.69V4c0-1.1-.9-2-2-2zm-5 12H9v-2h6v2zm5-7H4V4h16v3z'
+);

@@ -60,7 +60,7 @@ export function hindrance(
   if (himalia.deleted === slug) {
     return {
       kind: 'gone',
-      notice: { text: trans.__('The project %1 has been deleted.', slug) }
+      notice: { text: trans.__('The project %1 has been archived or deleted.', slug) }
     };
   }
   if (store?.slug === slug) {

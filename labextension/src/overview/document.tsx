@@ -52,7 +52,7 @@ function Overview(props: IOverviewOptions): React.ReactElement {
 function NoProject(props: IOverviewOptions): React.ReactElement {
   const { himalia, commands, trans } = props;
   const text = himalia.deleted
-    ? trans.__('The project %1 has been deleted.', himalia.deleted)
+    ? trans.__('The project %1 has been archived or deleted.', himalia.deleted)
     : trans.__('No project is open on this page.');
   const some = (himalia.projects?.length ?? 0) > 0;
   const action = some
@@ -81,8 +81,11 @@ function Home(props: IOverviewOptions & { store: IProjectStore }): React.ReactEl
     <div className="jp-Himalia-page">
       <div className="jp-Himalia-pageHead">
         <div className="jp-Himalia-pageTitle">
-          <h1>{project.name}</h1>
+          <h1>{store.slug}</h1>
         </div>
+        {project.name.toLowerCase() !== store.slug && (
+          <p className="jp-Himalia-muted">{project.name}</p>
+        )}
         {project.description && <p>{project.description}</p>}
       </div>
       <ConnectionNotice himalia={himalia} trans={trans} />

@@ -5,6 +5,7 @@ import {
   JupyterFrontEndPlugin
 } from '@jupyterlab/application';
 import { ICommandPalette } from '@jupyterlab/apputils';
+import { ILauncher } from '@jupyterlab/launcher';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 
@@ -22,7 +23,7 @@ export const overviewPlugin: JupyterFrontEndPlugin<void> = {
   description: 'Shows the home of the open project.',
   autoStart: true,
   requires: [IHimalia],
-  optional: [ITranslator, ICommandPalette, ILayoutRestorer, ILabShell, ISettingRegistry],
+  optional: [ITranslator, ICommandPalette, ILayoutRestorer, ILabShell, ISettingRegistry, ILauncher],
   activate
 };
 
@@ -33,7 +34,8 @@ function activate(
   palette: ICommandPalette | null,
   restorer: ILayoutRestorer | null,
   labShell: ILabShell | null,
-  settings: ISettingRegistry | null
+  settings: ISettingRegistry | null,
+  launcher: ILauncher | null
 ): void {
   const trans = (translator ?? nullTranslator).load('himalia');
   const documents = new Documents(app, 'himalia-overview', CommandIDs.openOverview, restorer);
@@ -50,6 +52,7 @@ function activate(
     }
   });
   palette?.addItem({ command: CommandIDs.openOverview, category: trans.__('Himalia') });
+  launcher?.add({ command: CommandIDs.openOverview, category: trans.__('Himalia'), rank: 10 });
   if (labShell) {
     void openWithProject(app, himalia, labShell, settings);
   }
@@ -74,7 +77,7 @@ async function openWithProject(
       isBlank(labShell) &&
       !asksForNotebook()
     ) {
-      void app.commands.execute(CommandIDs.openOverview);
+      void app.commands.execute(CommandIDs.openOverview).then(() => closeLaunchers(labShell));
     }
   };
   himalia.changed.connect(look);
@@ -89,4 +92,13 @@ function isBlank(labShell: ILabShell): boolean {
     }
   }
   return true;
+}
+
+/** What JupyterLab puts into an empty main area is not needed beside the overview. */
+function closeLaunchers(labShell: ILabShell): void {
+  for (const widget of [...labShell.widgets('main')]) {
+    if (widget.id.startsWith('launcher')) {
+      widget.close();
+    }
+  }
 }

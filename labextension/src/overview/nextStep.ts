@@ -5,6 +5,7 @@ import { IProjectStore } from '../tokens';
 /** The one thing to do next in a project. */
 export type NextStep =
   | { kind: 'loading' }
+  | { kind: 'find-folder'; path: string }
   | { kind: 'mend-manifest'; problem: string }
   | { kind: 'no-stages' }
   | { kind: 'run'; missingCluster: string | null; again: boolean }
@@ -32,6 +33,9 @@ const ACTIVE = new Set(['pending', 'running']);
 /** Find the next step: from a broken manifest, over the first run, to an endpoint that answers. */
 export function nextStep(store: StepSource): NextStep {
   const { project } = store;
+  if (project.missing) {
+    return { kind: 'find-folder', path: project.path };
+  }
   if (project.problem) {
     return { kind: 'mend-manifest', problem: project.problem };
   }

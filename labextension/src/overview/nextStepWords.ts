@@ -47,6 +47,19 @@ export function stepWords(step: NextStep, role: string, trans: TranslationBundle
   switch (step.kind) {
     case 'loading':
       return { title: trans.__('Looking at the project…'), state: null, others: [] };
+    case 'find-folder':
+      return {
+        title: trans.__('The folder of this project is gone: %1', step.path),
+        detail: trans.__('If it was moved, say where it is now; nothing of the project is lost.'),
+        state: 'failed',
+        primary: button(
+          trans.__('Say where it is…'),
+          CommandIDs.moveProject,
+          undefined,
+          'project.move'
+        ),
+        others: []
+      };
     case 'mend-manifest':
       return {
         title: trans.__('himalia.toml has a mistake. Notebooks work, the pipeline does not.'),

@@ -11,6 +11,7 @@ import type { Run } from '../api/types';
 import { CommandIDs } from '../commands';
 import { shortId } from '../components/format';
 import { notifyProblem } from '../components/notify';
+import { repairFirst } from '../components/repair';
 import { Documents } from '../frame/documents';
 import { himaliaIcon } from '../icons';
 import type { IHimalia } from '../tokens';
@@ -111,7 +112,7 @@ export function whyNotRun(himalia: IHimalia, trans: TranslationBundle): string |
     return trans.__('Himalia is not connected.');
   }
   if (store.project.problem) {
-    return trans.__('himalia.toml has to be repaired first.');
+    return repairFirst(store.project, trans);
   }
   if (store.project.stages.length === 0) {
     return trans.__('The project has no stages yet.');

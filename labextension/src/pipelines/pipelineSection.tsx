@@ -13,6 +13,7 @@ import {
   hasEnded,
   IconButton,
   ProblemMessage,
+  repairFirst,
   shortId,
   StateDot,
   stateWord
@@ -35,7 +36,7 @@ export default function PipelineSection(props: ISectionBodyProps): React.ReactEl
   const { items: runs, problem: runsProblem } = store.runs;
   if (stages.length === 0) {
     return problem ? (
-      <p className="jp-Himalia-muted">{trans.__('himalia.toml has to be repaired first.')}</p>
+      <p className="jp-Himalia-muted">{repairFirst(store.project, trans)}</p>
     ) : (
       <EmptyState
         text={trans.__(
@@ -51,6 +52,11 @@ export default function PipelineSection(props: ISectionBodyProps): React.ReactEl
   const rows = stageRows(stages, runs ?? []);
   return (
     <>
+      {problem && (
+        <p className="jp-Himalia-muted">
+          {trans.__('As last read.')} {repairFirst(store.project, trans)}
+        </p>
+      )}
       {runsProblem && <ProblemMessage problem={runsProblem} trans={trans} />}
       {runs && <Announcement {...props} />}
       <ul className="jp-Himalia-sideList" role="list">
@@ -64,7 +70,9 @@ export default function PipelineSection(props: ISectionBodyProps): React.ReactEl
           action={{
             label: trans.__('Run the pipeline'),
             onClick: () => void commands.execute(CommandIDs.runPipeline),
-            disabledReason: refusedBy(store.project.role, 'run.start', trans)
+            disabledReason: problem
+              ? repairFirst(store.project, trans)
+              : refusedBy(store.project.role, 'run.start', trans)
           }}
         />
       )}

@@ -6,6 +6,7 @@ import { CommandIDs } from '../commands';
 import { ActionButton, ProblemMessage, StateDot } from '../components';
 import { connectionHelp } from '../service/words';
 import type { IHimalia, IProjectStore } from '../tokens';
+import { Problems } from './problems';
 
 interface IBannerProps {
   himalia: IHimalia;
@@ -31,29 +32,34 @@ export function Banner(props: IBannerProps): React.ReactElement | null {
         key="deleted"
         trans={trans}
         problem={{
-          message: trans.__('The project %1 has been deleted.', himalia.deleted),
-          hint: trans.__('Files that are open here stay open. Choose another project below.'),
+          message: trans.__('The project %1 has been archived or deleted.', himalia.deleted),
+          hint: trans.__(
+            'Files that are open here stay open. All projects shows it and can bring it back, unless you are no longer a member of it; or choose another one below.'
+          ),
           status: 404
         }}
       />
     ),
-    store?.project.problem ? (
+    store?.project.missing && (
       <ProblemMessage
-        key="manifest"
+        key="missing"
         trans={trans}
         problem={{
-          message: trans.__('himalia.toml cannot be read.'),
-          hint: store.project.problem,
-          status: 422
+          message: trans.__('The folder of this project is gone: %1', store.project.path),
+          hint: trans.__('If it was moved, say where it is now; nothing of the project is lost.'),
+          status: 404
         }}
         action={{
-          label: trans.__('Open himalia.toml'),
-          onClick: () => void commands.execute(CommandIDs.openManifest)
+          label: trans.__('Say where it is…'),
+          onClick: () => void commands.execute(CommandIDs.moveProject)
         }}
       />
-    ) : null
-  ].filter(Boolean);
-  return parts.length > 0 ? <div className="jp-Himalia-banner">{parts}</div> : null;
+    ),
+    store && !store.project.missing && (
+      <Problems key="manifest" store={store} commands={commands} trans={trans} />
+    )
+  ];
+  return <div className="jp-Himalia-banner">{parts}</div>;
 }
 
 function connectionPart(himalia: IHimalia, trans: TranslationBundle): React.ReactElement | null {

@@ -26,16 +26,21 @@ class ProjectChooser extends ReactWidget implements Dialog.IBodyWidget<string | 
 
   protected render(): React.ReactElement {
     return (
-      <ProjectList
-        projects={this._projects}
-        current={this._current}
-        trans={this._trans}
-        onActive={slug => (this._value = slug)}
-        onOpen={slug => {
-          this._value = slug;
-          this.onOpen();
-        }}
-      />
+      <>
+        <ProjectList
+          projects={this._projects}
+          current={this._current}
+          trans={this._trans}
+          onActive={slug => (this._value = slug)}
+          onOpen={slug => {
+            this._value = slug;
+            this.onOpen();
+          }}
+        />
+        <p className="jp-Himalia-muted jp-Himalia-keys">
+          {this._trans.__('↑ ↓ to move · Enter to open · Esc to stay')}
+        </p>
+      </>
     );
   }
 
@@ -50,7 +55,7 @@ export async function chooseProject(
 ): Promise<string | null> {
   const body = new ProjectChooser(projects, current, trans);
   const dialog = new Dialog<string | null>({
-    title: trans.__('Open project'),
+    title: trans.__('Go to a project'),
     body,
     buttons: [
       Dialog.cancelButton({ label: trans.__('Cancel') }),
@@ -59,6 +64,7 @@ export async function chooseProject(
     focusNodeSelector: 'input'
   });
   dialog.addClass('jp-Himalia-dialog');
+  dialog.addClass('jp-Himalia-quick');
   body.onOpen = () => dialog.resolve(1);
   const { button, value } = await dialog.launch();
   return button.accept ? value : null;

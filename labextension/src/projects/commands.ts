@@ -1,6 +1,8 @@
 import { Notification } from '@jupyterlab/apputils';
 import { PathExt } from '@jupyterlab/coreutils';
+import { DocumentWidget } from '@jupyterlab/docregistry';
 import { JupyterFrontEnd } from '@jupyterlab/application';
+import type { FileEditor } from '@jupyterlab/fileeditor';
 import { addIcon, editIcon, folderIcon, launchIcon } from '@jupyterlab/ui-components';
 import { TranslationBundle } from '@jupyterlab/translation';
 
@@ -9,10 +11,13 @@ import { toProblem } from '../api/problem';
 import type { Project } from '../api/types';
 import { CommandIDs } from '../commands';
 import { notifyProblem } from '../components/notify';
+import type { Documents } from '../frame/documents';
 import { himaliaIcon } from '../icons';
 import type { IHimalia, IProblem, ISidebar } from '../tokens';
-import { EXAMPLE, FIRST_GUIDE } from './example';
-import type { IProjectDraft } from './projectDialog';
+import { EXAMPLE, FIRST_GUIDE, PROJECTS_GUIDE } from './example';
+
+import { addLifeCommands } from './lifeCommands';
+import type { IProjectDraft } from './projectForm';
 
 /** What the commands stand on. */
 export interface IProjectCommandParts {
@@ -21,6 +26,8 @@ export interface IProjectCommandParts {
   sidebar: ISidebar;
   /** Notebook 7 has no place for it. */
   hasSidebar: boolean;
+  /** The list of all projects. */
+  documents: Documents;
   trans: TranslationBundle;
 }
 
@@ -38,13 +45,13 @@ export function addProjectCommands(parts: IProjectCommandParts): void {
   });
   app.commands.addCommand(CommandIDs.newProject, {
     label: trans.__('New Project…'),
-    caption: trans.__('Make a project from a template or a folder'),
+    caption: trans.__('From a template, a folder, a git repository or an exported file'),
     icon: addIcon,
     describedBy: noArgs,
     execute: () => newProject(parts)
   });
   app.commands.addCommand(CommandIDs.openProject, {
-    label: trans.__('Open Project…'),
+    label: args => (typeof args.slug === 'string' ? trans.__('Open') : trans.__('Open Project…')),
     caption: trans.__('Go to the JupyterLab workspace of a project'),
     icon: folderIcon,
     describedBy: { args: { type: 'object', properties: { slug: { type: 'string' } } } },
@@ -56,6 +63,19 @@ export function addProjectCommands(parts: IProjectCommandParts): void {
       }
     }
   });
+  app.commands.addCommand(CommandIDs.allProjects, {
+    label: trans.__('All Projects'),
+    caption: trans.__('Also those that are archived or deleted'),
+    icon: himaliaIcon,
+    describedBy: noArgs,
+    execute: async () => {
+      const { makeAllProjects } = await import('./allProjects');
+      await parts.documents.open('all', {}, async () =>
+        makeAllProjects({ himalia, commands: app.commands, trans })
+      );
+    }
+  });
+  addLifeCommands(parts);
   app.commands.addCommand(CommandIDs.openManifest, {
     label: trans.__('Open himalia.toml'),
     caption: () =>
@@ -63,9 +83,14 @@ export function addProjectCommands(parts: IProjectCommandParts): void {
         ? trans.__('The stages, parameters and clusters of the open project')
         : trans.__('Open a project first'),
     icon: editIcon,
-    describedBy: noArgs,
+    describedBy: {
+      args: {
+        type: 'object',
+        properties: { line: { type: 'integer' }, column: { type: 'integer' } }
+      }
+    },
     isEnabled: () => himalia.store !== null,
-    execute: () => openManifest(parts)
+    execute: args => openManifest(parts, Number(args.line), Number(args.column))
   });
   app.commands.addCommand(CommandIDs.showSidebar, {
     label: trans.__('Show Himalia'),
@@ -76,10 +101,13 @@ export function addProjectCommands(parts: IProjectCommandParts): void {
     execute: args => sidebar.reveal(typeof args.section === 'string' ? args.section : undefined)
   });
   app.commands.addCommand(CommandIDs.openGuide, {
-    label: args =>
-      args.isPalette
-        ? trans.__('Guide: From Nothing to a Deployed Model')
-        : trans.__('Himalia: From Nothing to a Deployed Model'),
+    label: args => {
+      const title =
+        args.guide === PROJECTS_GUIDE
+          ? trans.__('Many Projects Side by Side')
+          : trans.__('From Nothing to a Deployed Model');
+      return args.isPalette ? trans.__('Guide: %1', title) : trans.__('Himalia: %1', title);
+    },
     caption: trans.__('A notebook of your own that leads through all of it in ten minutes'),
     icon: args => (args.isMenu ? undefined : himaliaIcon),
     describedBy: { args: { type: 'object', properties: { guide: { type: 'string' } } } },
@@ -159,10 +187,15 @@ async function newProject(
   wish: Partial<IProjectDraft> = {},
   problem: IProblem | null = null
 ): Promise<void> {
-  const { himalia, trans } = parts;
+  const { trans } = parts;
   try {
     const { makeProject } = await import('./projectDialog');
-    const project = await makeProject(himalia, trans, wish, problem);
+    const project = await makeProject(
+      parts,
+      wish,
+      problem,
+      (draft, why) => void newProject(parts, draft, why)
+    );
     if (project) {
       await openProject(parts, project.slug);
     }
@@ -171,7 +204,12 @@ async function newProject(
   }
 }
 
-async function openManifest(parts: IProjectCommandParts): Promise<void> {
+/** Open the manifest, with the cursor at a place of it (both from 1) when one is given. */
+async function openManifest(
+  parts: IProjectCommandParts,
+  line: number,
+  column: number
+): Promise<void> {
   const { app, himalia, trans } = parts;
   const store = himalia.store;
   if (!store) {
@@ -188,5 +226,16 @@ async function openManifest(parts: IProjectCommandParts): Promise<void> {
     return;
   }
   const path = PathExt.join(store.contentsPath, 'himalia.toml');
-  await app.commands.execute('docmanager:open', { path, factory: 'Editor' });
+  const opened: unknown = await app.commands.execute('docmanager:open', {
+    path,
+    factory: 'Editor'
+  });
+  if (line >= 1 && opened instanceof DocumentWidget) {
+    await opened.context.ready;
+    const { editor } = opened.content as Partial<FileEditor>;
+    const position = { line: line - 1, column: Math.max(0, (column || 1) - 1) };
+    editor?.setCursorPosition(position);
+    editor?.revealPosition(position);
+    editor?.focus();
+  }
 }

@@ -6,13 +6,19 @@ import {
 } from '@jupyterlab/application';
 import { ICommandPalette } from '@jupyterlab/apputils';
 import { ILauncher } from '@jupyterlab/launcher';
+import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { IStateDB } from '@jupyterlab/statedb';
 import { ITranslator, nullTranslator, TranslationBundle } from '@jupyterlab/translation';
 
 import { CommandIDs } from '../commands';
+import { Documents } from '../frame/documents';
 import { asksForNotebook, workspaceName } from '../service/place';
 import { IHimalia, ISidebar } from '../tokens';
 import { addProjectCommands } from './commands';
+
+import { preferProjectKernel } from './defaultKernel';
+import { PROJECTS_GUIDE } from './example';
+import { followFolder } from './followFolder';
 import { rememberProject } from './recent';
 import { Sections } from './sections';
 import { Sidebar } from './sidebar';
@@ -27,7 +33,15 @@ export const projectsPlugin: JupyterFrontEndPlugin<ISidebar> = {
   autoStart: true,
   requires: [IHimalia],
   provides: ISidebar,
-  optional: [ITranslator, ILabShell, ILayoutRestorer, IStateDB, ICommandPalette, ILauncher],
+  optional: [
+    ITranslator,
+    ILabShell,
+    ILayoutRestorer,
+    IStateDB,
+    ICommandPalette,
+    ILauncher,
+    ISettingRegistry
+  ],
   activate
 };
 
@@ -39,7 +53,8 @@ function activate(
   restorer: ILayoutRestorer | null,
   state: IStateDB | null,
   palette: ICommandPalette | null,
-  launcher: ILauncher | null
+  launcher: ILauncher | null,
+  settings: ISettingRegistry | null
 ): ISidebar {
   const trans = (translator ?? nullTranslator).load('himalia');
   const sections = new Sections();
@@ -55,12 +70,27 @@ function activate(
       labShell?.activateById('himalia-sidebar');
     }
   };
-  addProjectCommands({ app, himalia, sidebar, hasSidebar: labShell !== null, trans });
+  const documents = new Documents(app, 'himalia-projects', CommandIDs.allProjects, restorer);
+  const hasSidebar = labShell !== null;
+  addProjectCommands({ app, himalia, sidebar, hasSidebar, documents, trans });
   addEntries(palette, launcher, trans);
+  let prefers = true;
+  void settings?.load(projectsPlugin.id).then(own => {
+    const apply = () => (prefers = own.get('projectKernel').composite !== false);
+    own.changed.connect(apply);
+    apply();
+  });
+  preferProjectKernel(himalia, app.serviceManager.kernelspecs, () => prefers);
   if (state) {
     void keepFolds(sections, state);
   }
   welcome(app, himalia, state);
+  himalia.ended.connect((_, { project }) => {
+    void import('./kernels').then(({ endKernels }) => endKernels(app, project, trans));
+  });
+  if (labShell) {
+    followFolder(app, himalia);
+  }
   return sidebar;
 }
 
@@ -90,13 +120,24 @@ function addEntries(
     CommandIDs.openExample,
     CommandIDs.newProject,
     CommandIDs.openProject,
+    CommandIDs.allProjects,
+    CommandIDs.cloneProject,
+    CommandIDs.exportProject,
+    CommandIDs.archiveProject,
+    CommandIDs.deleteProject,
     CommandIDs.openManifest,
     CommandIDs.showSidebar,
     CommandIDs.openGuide
   ]) {
     palette?.addItem({ command, category, args: { isPalette: true } });
   }
+  palette?.addItem({
+    command: CommandIDs.openGuide,
+    category,
+    args: { isPalette: true, guide: PROJECTS_GUIDE }
+  });
   launcher?.add({ command: CommandIDs.newProject, category, rank: 30 });
+  launcher?.add({ command: CommandIDs.allProjects, category, rank: 40 });
 }
 
 /** Sections that were folded stay so. */
@@ -127,21 +168,35 @@ function welcome(app: JupyterFrontEnd, himalia: IHimalia, state: IStateDB | null
     if (slug !== null) {
       rememberProject(slug);
       if (state && workspaceName() === slug) {
-        void app.restored.then(() => showFirst(app, state, slug));
+        void app.restored.then(() => showFirst(app, himalia, state, slug));
       }
     }
   });
 }
 
-async function showFirst(app: JupyterFrontEnd, state: IStateDB, slug: string): Promise<void> {
+async function showFirst(
+  app: JupyterFrontEnd,
+  himalia: IHimalia,
+  state: IStateDB,
+  slug: string
+): Promise<void> {
   const key = `himalia:seen:${slug}`;
   if ((await state.fetch(key)) === true) {
     return;
   }
   await state.save(key, true);
+  const store = himalia.store?.slug === slug ? himalia.store : null;
+  const folder = store && !store.project.missing ? store.contentsPath : null;
+  if (folder !== null && !asksForNotebook()) {
+    const goTo = 'filebrowser:go-to-path';
+    await app.commands
+      .execute(goTo, { path: folder, dontShowBrowser: true })
+      .catch(() => undefined);
+  }
   await app.commands.execute(CommandIDs.showSidebar);
-  // who asked for a notebook wants to see that one
-  if (!asksForNotebook() && app.commands.hasCommand(CommandIDs.openOverview)) {
+  // who asked for a notebook wants to see that one; and who has begun to work is not called back
+  const isOpen = [...app.shell.widgets('main')].some(({ id }) => id.startsWith('himalia-overview'));
+  if (!isOpen && !asksForNotebook() && app.commands.hasCommand(CommandIDs.openOverview)) {
     await app.commands.execute(CommandIDs.openOverview);
   }
 }

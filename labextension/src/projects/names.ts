@@ -42,3 +42,8 @@ export function freeName(name: string, taken: readonly string[]): string {
   }
   return candidate;
 }
+
+/** What is said of a folder that does not begin at the root. */
+export function pathFault(trans: TranslationBundle): string {
+  return trans.__('Give the whole path of the folder: it begins with /.');
+}

@@ -7,6 +7,7 @@ import { ActionButton, KeptWidget, useHimalia, useSignal, useStore } from '../co
 import type { IHimalia, IProjectStore } from '../tokens';
 import { Banner } from './banner';
 import { EXAMPLE } from './example';
+import { showProjectMenu } from './projectMenu';
 import { Sections } from './sections';
 import { SectionView } from './sectionView';
 import { ProjectList, Switcher } from './switcher';
@@ -49,6 +50,8 @@ export function SidebarPanel(props: IPanelProps): React.ReactElement {
         <Switcher
           {...list}
           onNew={() => execute(CommandIDs.newProject)}
+          onAll={() => execute(CommandIDs.allProjects)}
+          onMenu={button => showProjectMenu(commands, store.slug, 'open', button)}
           onExample={hasExample ? undefined : () => execute(CommandIDs.openExample)}
         />
       )}
@@ -61,6 +64,10 @@ export function SidebarPanel(props: IPanelProps): React.ReactElement {
           <ActionButton
             label={trans.__('New project…')}
             onClick={() => execute(CommandIDs.newProject)}
+          />
+          <ActionButton
+            label={trans.__('All projects')}
+            onClick={() => execute(CommandIDs.allProjects)}
           />
           {!hasExample && (
             <ActionButton

@@ -1,128 +1,137 @@
+import { Notification } from '@jupyterlab/apputils';
 import { TranslationBundle } from '@jupyterlab/translation';
-import { Signal } from '@lumino/signaling';
 import * as React from 'react';
 
 import { RequestError } from '../api/request';
-import { toProblem } from '../api/problem';
-import type { Project, Template } from '../api/types';
+import type { Located, Project, Template } from '../api/types';
 import { ProblemMessage, SubmitDialog, useSignal } from '../components';
-import type { IHimalia, IProblem } from '../tokens';
-import { freeName, nameFault } from './names';
-
-/** What a new project is made from. */
-export interface IProjectDraft {
-  name: string;
-  template: string;
-  /** Make it from this folder instead. */
-  path: string;
-  source: 'template' | 'folder';
-}
-
-/** The state of the form. Its buttons belong to the dialog, so that it lives outside of React. */
-class Form {
-  busy = false;
-  fieldFault: { field: string; text: string } | null = null;
-  problem: IProblem | null = null;
-  readonly changed = new Signal<this, void>(this);
-
-  constructor(
-    public draft: IProjectDraft,
-    readonly taken: readonly string[],
-    readonly templates: readonly Template[],
-    readonly trans: TranslationBundle
-  ) {}
-
-  set(change: Partial<IProjectDraft>): void {
-    this.draft = { ...this.draft, ...change };
-    this.fieldFault = null;
-    this.problem = null;
-    this.changed.emit();
-  }
-
-  /** Why it cannot be sent. */
-  check(): boolean {
-    const { name, path, source } = this.draft;
-    const fault = nameFault(name, this.taken, this.trans);
-    if (fault) {
-      this.fieldFault = { field: 'name', text: fault };
-    } else if (source === 'folder' && !path.trim()) {
-      this.fieldFault = { field: 'path', text: this.trans.__('Name the folder.') };
-    }
-    this.changed.emit();
-    return this.fieldFault === null;
-  }
-
-  refused(error: unknown): void {
-    const problem = toProblem(error, this.trans);
-    const field = error instanceof RequestError ? error.field : '';
-    if (['name', 'path', 'template'].includes(field)) {
-      const text = [problem.message, problem.hint].filter(Boolean).join(' ');
-      this.fieldFault = { field, text };
-    } else {
-      this.problem = problem;
-    }
-  }
-}
+import type { IHimalia, IProblem, IProgress } from '../tokens';
+import { followInBackground } from './background';
+import type { IProjectCommandParts } from './commands';
+import { Field } from './formField';
+import { Library } from './library';
+import { importPath } from './life';
+import { freeName } from './names';
+import { IProjectDraft, ProjectForm, Source } from './projectForm';
+import { ADD_CLASS, TemplateList } from './templateList';
 
 /**
  * Ask for a new project and make it.
  *
- * @returns the project; null when the user gave up
+ * @returns the project; null when the user gave up, or did not wait for it: it goes on then, and is told of
  */
 export async function makeProject(
-  himalia: IHimalia,
-  trans: TranslationBundle,
+  parts: Pick<IProjectCommandParts, 'app' | 'himalia' | 'trans'>,
   wish: Partial<IProjectDraft> = {},
-  problem: IProblem | null = null
+  problem: IProblem | null = null,
+  again: (draft: IProjectDraft, problem: IProblem) => void = () => undefined
 ): Promise<Project | null> {
+  const { himalia, trans } = parts;
   const { items } = await himalia.request<{ items: Template[] }>('GET', 'templates');
   const taken = (himalia.projects ?? []).map(({ slug }) => slug);
   const template = wish.template ?? items.find(({ available }) => available)?.name ?? '';
   const name = wish.name ?? freeName('my-project', taken);
-  const draft = { name, template, path: '', source: 'template' as const, ...wish };
-  const form = new Form(draft, taken, items, trans);
+  const nothing = { path: '', git: '', file: null };
+  const draft = { name, template, ...nothing, source: 'template' as const, ...wish };
+  const form = new ProjectForm(draft, taken, items, trans);
   form.problem = problem;
-  let made: Project | null = null;
+  const library = new Library(form, himalia);
+  const state: { made: Project | null; making: Promise<Project> | null } = {
+    made: null,
+    making: null
+  };
   const dialog = new SubmitDialog(
     {
       title: trans.__('New project'),
-      body: <FormView form={form} />,
+      body: <FormView form={form} library={library} />,
       label: trans.__('Create'),
+      leave: trans.__('Go On in the Background'),
       trans
     },
     async () => {
-      made = form.check() ? await create(form, himalia) : null;
-      return made !== null;
+      if (document.activeElement?.closest(`.${ADD_CLASS}`)) {
+        await library.add();
+        return false;
+      }
+      if (!form.check()) {
+        return false;
+      }
+      form.setBusy(true);
+      state.making = create(form.draft, himalia, trans, progress => form.advance(progress));
+      try {
+        state.made = await state.making;
+      } catch (error) {
+        form.refused(error);
+      }
+      state.making = null;
+      form.setBusy(false);
+      return state.made !== null;
     }
   );
   await dialog.launch();
-  return made;
+  if (state.making !== null) {
+    void followInBackground(parts, form, state.making, again);
+  }
+  return state.made;
 }
 
-/** Have it made; null when the service refused, which the form then tells. */
-async function create(form: Form, himalia: IHimalia): Promise<Project | null> {
-  const { name, path, source, template } = form.draft;
-  form.busy = true;
-  form.changed.emit();
-  try {
-    const body = source === 'folder' ? { name, path: path.trim() } : { name, template };
-    return await himalia.request<Project>('POST', 'projects', body);
-  } catch (error) {
-    form.refused(error);
-    return null;
-  } finally {
-    form.busy = false;
-    form.changed.emit();
+/** Have it made. */
+async function create(
+  draft: IProjectDraft,
+  himalia: IHimalia,
+  trans: TranslationBundle,
+  told: (progress: IProgress) => void
+): Promise<Project> {
+  const { name, path, git, file, source, template } = draft;
+  switch (source) {
+    case 'file':
+      return himalia.upload<Project>(importPath(name), file!);
+    case 'folder': {
+      const folder = path.trim();
+      return (
+        (await known(folder, himalia, trans)) ??
+        himalia.request<Project>('POST', 'projects', { name, path: folder })
+      );
+    }
+    case 'git':
+      return himalia.request<Project>('POST', 'projects', { name, git: git.trim() }, told);
+    case 'template':
+      return himalia.request<Project>('POST', 'projects', { name, template }, told);
   }
 }
 
-function FormView(props: { form: Form }): React.ReactElement {
+/** The project whose folder it is already, moved or not; null when it can become one. */
+async function known(
+  path: string,
+  himalia: IHimalia,
+  trans: TranslationBundle
+): Promise<Project | null> {
+  const located = await himalia.request<Located>('POST', 'project-locations', { path });
+  const { state, project, message } = located;
+  if (project === null || state === 'copy' || state === 'unknown') {
+    return null;
+  }
+  if (project.archived_at !== null) {
+    const hint = trans.__('Bring it back: Himalia → All Projects → Archived.');
+    throw new RequestError(409, message, hint, 'path');
+  }
+  Notification.info(message);
+  return project;
+}
+
+interface IFormViewProps {
+  form: ProjectForm;
+  library: Library;
+}
+
+function FormView(props: IFormViewProps): React.ReactElement {
   const { form } = props;
-  const { draft, trans, fieldFault } = form;
+  const { draft, trans } = form;
   useSignal(form.changed);
-  const fault = (field: string) => (fieldFault?.field === field ? fieldFault.text : null);
+  const fault = faultOf(form);
   return (
     <div className="jp-Himalia-entry" aria-busy={form.busy}>
+      <Sources form={form} />
       <Field label={trans.__('Name')} fault={fault('name')} id="jp-Himalia-project-name">
         <input
           type="text"
@@ -132,103 +141,117 @@ function FormView(props: { form: Form }): React.ReactElement {
           autoComplete="off"
           onFocus={event => event.target.select()}
           onChange={event => form.set({ name: event.target.value })}
-          onBlur={() => draft.name && form.check()}
+          onBlur={() => draft.name && form.checkName()}
         />
       </Field>
-      <fieldset>
-        <legend>{trans.__('Make it from')}</legend>
-        {form.templates.map(template => (
-          <TemplateChoice key={template.name} template={template} form={form} />
-        ))}
-        <Choice
-          checked={draft.source === 'folder'}
-          label={trans.__('A folder that exists')}
-          text={trans.__('It needs a himalia.toml.')}
-          onChoose={() => form.set({ source: 'folder' })}
-        />
-      </fieldset>
-      {draft.source === 'folder' && (
-        <Field
-          label={trans.__('Folder (absolute path)')}
-          fault={fault('path')}
-          id="jp-Himalia-project-path"
-        >
-          <input
-            type="text"
-            className="jp-mod-styled"
-            value={draft.path}
-            spellCheck={false}
-            onChange={event => form.set({ path: event.target.value })}
-          />
-        </Field>
-      )}
+      {draft.source === 'template' ? <TemplateList {...props} /> : <Origin form={form} />}
       {fault('template') && <p className="jp-Himalia-fault">{fault('template')}</p>}
       {form.problem && <ProblemMessage problem={form.problem} trans={trans} />}
-      <p role="status" className="jp-Himalia-muted">
-        {form.busy ? trans.__('Creating %1…', draft.name) : ''}
-      </p>
+      <Doing form={form} />
     </div>
   );
 }
 
-function Field(props: {
-  label: string;
-  id: string;
-  fault: string | null;
-  children: React.ReactElement<React.InputHTMLAttributes<HTMLInputElement>>;
-}): React.ReactElement {
-  const { label, id, fault, children } = props;
+/** How far it is. */
+function Doing({ form }: { form: ProjectForm }): React.ReactElement {
+  const { busy, draft, progress, doing, trans } = form;
+  const long = draft.source === 'git' || draft.source === 'file';
   return (
-    <div className="jp-Himalia-field">
-      <label htmlFor={id}>{label}</label>
-      {React.cloneElement(children, {
-        id,
-        'aria-invalid': fault !== null,
-        'aria-describedby': fault === null ? undefined : `${id}-fault`
-      })}
-      {fault !== null && (
-        <p className="jp-Himalia-fault" id={`${id}-fault`} role="alert">
-          {fault}
-        </p>
+    <div className="jp-Himalia-doing">
+      <p role="status" className="jp-Himalia-muted">
+        {busy ? doing : ''}
+      </p>
+      {busy && long && (
+        <>
+          <progress
+            aria-label={trans.__('Progress of %1', draft.name)}
+            max={100}
+            value={progress?.percent ?? undefined}
+          />
+          <p className="jp-Himalia-muted">
+            {trans.__('It goes on when this is closed, and you are told when it is there.')}
+          </p>
+        </>
       )}
     </div>
   );
 }
 
-function TemplateChoice(props: { template: Template; form: Form }): React.ReactElement {
-  const { template, form } = props;
-  const { source, template: chosen } = form.draft;
+function faultOf({ fieldFault }: ProjectForm): (field: string) => string | null {
+  return field => (fieldFault?.field === field ? fieldFault.text : null);
+}
+
+/** Where it comes from. */
+function Sources({ form }: { form: ProjectForm }): React.ReactElement {
+  const { draft, trans } = form;
+  const sources: [Source, string][] = [
+    ['template', trans.__('Template')],
+    ['folder', trans.__('Folder')],
+    ['git', trans.__('Git repository')],
+    ['file', trans.__('File')]
+  ];
   return (
-    <Choice
-      checked={source === 'template' && chosen === template.name}
-      disabled={!template.available}
-      label={template.title}
-      text={template.available ? template.description : (template.problem ?? '')}
-      onChoose={() => form.set({ source: 'template', template: template.name })}
-    />
+    <div className="jp-Himalia-segments" role="group" aria-label={trans.__('Make it from')}>
+      {sources.map(([source, label]) => (
+        <button
+          key={source}
+          type="button"
+          aria-pressed={draft.source === source}
+          onClick={() => form.set({ source })}
+        >
+          {label}
+        </button>
+      ))}
+    </div>
   );
 }
 
-function Choice(props: {
-  checked: boolean;
-  disabled?: boolean;
-  label: string;
-  text: string;
-  onChoose: () => void;
-}): React.ReactElement {
+/** The folder, the repository or the file. */
+function Origin({ form }: { form: ProjectForm }): React.ReactElement {
+  const { draft, trans } = form;
+  const fault = faultOf(form);
+  if (draft.source === 'file') {
+    return (
+      <Field
+        label={trans.__('Exported project')}
+        fault={fault('file')}
+        id="jp-Himalia-project-file"
+      >
+        <input
+          type="file"
+          accept=".zip"
+          onChange={event => form.set({ file: event.target.files?.[0] ?? null })}
+        />
+      </Field>
+    );
+  }
+  const [field, label, hint]: ['git' | 'path', string, string] =
+    draft.source === 'git'
+      ? [
+          'git',
+          trans.__('Address of the repository'),
+          trans.__(
+            'https or ssh, or a folder on this machine. Passwords belong into git, not here.'
+          )
+        ]
+      : [
+          'path',
+          trans.__('Folder (absolute path)'),
+          trans.__('It stays where it is. Without a himalia.toml it gets a small one.')
+        ];
   return (
-    <label className={`jp-Himalia-choice${props.disabled ? ' jp-mod-disabled' : ''}`}>
-      <input
-        type="radio"
-        name="jp-Himalia-template"
-        checked={props.checked}
-        disabled={props.disabled}
-        onChange={props.onChoose}
-      />
-      <span>
-        <span className="jp-Himalia-choiceName">{props.label}</span>
-        <span className="jp-Himalia-muted">{props.text}</span>
-      </span>
-    </label>
+    <>
+      <Field label={label} fault={fault(field)} id={`jp-Himalia-project-${field}`}>
+        <input
+          type="text"
+          className="jp-mod-styled"
+          value={draft[field]}
+          spellCheck={false}
+          autoComplete="off"
+          onChange={event => form.set({ [field]: event.target.value })}
+        />
+      </Field>
+      <p className="jp-Himalia-muted">{hint}</p>
+    </>
   );
 }

@@ -1,9 +1,9 @@
 import { TranslationBundle } from '@jupyterlab/translation';
-import { caretDownIcon } from '@jupyterlab/ui-components';
+import { caretDownIcon, ellipsesIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import type { Project } from '../api/types';
-import { ActionButton } from '../components';
+import { ActionButton, IconButton } from '../components';
 import { orderProjects, recentProjects } from './recent';
 
 /** What the list to choose from needs. */
@@ -20,13 +20,16 @@ export interface IProjectListProps {
 
 interface ISwitcherProps extends IProjectListProps {
   onNew: () => void;
+  onAll: () => void;
+  /** Show what can be done with the open project; the button that was pressed is given. */
+  onMenu: (button: Element | null) => void;
   /** Absent when the example is there already. */
   onExample?: () => void;
 }
 
 /** A button with the project's name; it opens the list of projects. */
 export function Switcher(props: ISwitcherProps): React.ReactElement {
-  const { current, trans, onNew, onExample } = props;
+  const { current, trans, onNew, onAll, onMenu, onExample } = props;
   const [open, setOpen] = React.useState(false);
   const button = React.useRef<HTMLButtonElement>(null);
   const close = (act?: () => void) => {
@@ -59,11 +62,17 @@ export function Switcher(props: ISwitcherProps): React.ReactElement {
         <span className="jp-Himalia-switcherName">{current ?? trans.__('Choose a project')}</span>
         <caretDownIcon.react tag="span" aria-hidden="true" />
       </button>
+      <IconButton
+        icon={ellipsesIcon}
+        label={trans.__('Actions on %1', current ?? '')}
+        onClick={() => onMenu(document.activeElement)}
+      />
       {open && (
         <div className="jp-Himalia-popover" role="dialog" aria-label={trans.__('Projects')}>
           <ProjectList {...props} takesFocus onOpen={slug => close(() => props.onOpen(slug))} />
           <div className="jp-Himalia-popoverActions">
             <ActionButton label={trans.__('New project…')} onClick={() => close(onNew)} />
+            <ActionButton label={trans.__('All projects')} onClick={() => close(onAll)} />
             {onExample && (
               <ActionButton label={trans.__('Open the example')} onClick={() => close(onExample)} />
             )}
@@ -83,8 +92,11 @@ function switcherTitle(current: string | null, trans: TranslationBundle): string
 export function ProjectList(props: IProjectListProps): React.ReactElement {
   const { projects, current, trans, takesFocus, onActive, onOpen } = props;
   const [filter, setFilter] = React.useState('');
-  const [index, setIndex] = React.useState(0);
   const [recent] = React.useState(recentProjects);
+  // the open project comes first, and Enter goes back to the one before it
+  const begin = (shownNow: readonly Project[]) =>
+    shownNow.length > 1 && shownNow[0].slug === current ? 1 : 0;
+  const [index, setIndex] = React.useState(() => begin(orderProjects(projects, recent, '')));
   const input = React.useRef<HTMLInputElement>(null);
   const id = React.useId();
   React.useEffect(() => {
@@ -130,7 +142,7 @@ export function ProjectList(props: IProjectListProps): React.ReactElement {
         value={filter}
         onChange={event => {
           setFilter(event.target.value);
-          setIndex(0);
+          setIndex(begin(orderProjects(projects, recent, event.target.value)));
         }}
         onKeyDown={onKeyDown}
       />

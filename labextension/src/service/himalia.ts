@@ -1,9 +1,10 @@
+import { UUID } from '@lumino/coreutils';
 import { ISignal, Signal } from '@lumino/signaling';
 
 import { allItems } from '../api/pages';
-import { at } from '../api/request';
+import { at, IDownload } from '../api/request';
 import type { Project } from '../api/types';
-import type { Connection, IHimalia, IProblem } from '../tokens';
+import type { Connection, IEnded, IHimalia, IProblem, IProgress } from '../tokens';
 import { ConnectionMachine } from './connection';
 import { below } from './place';
 import { ProjectStore } from './projectStore';
@@ -12,7 +13,10 @@ import { Refetcher } from './refetcher';
 
 /** What the page's state stands on; tests put their own in its place. */
 export interface IHimaliaParts extends IConnectionParts {
-  request<T>(method: string, path: string, body?: unknown): Promise<T>;
+  /** *id* names the request, in logs and in events that tell how far it is. */
+  request<T>(method: string, path: string, body?: unknown, id?: string): Promise<T>;
+  upload<T>(path: string, file: Blob): Promise<T>;
+  download(path: string): Promise<IDownload>;
   pageUrl(path: string): string;
   /** The project that this page should show, among these; null for none. */
   choose(projects: readonly Project[]): Promise<string | null>;
@@ -21,6 +25,12 @@ export interface IHimaliaParts extends IConnectionParts {
   /** Bring the page to a project's workspace and a folder or file of it; false when the project can be shown on this page. */
   leaveFor(project: Project, path: string | null): Promise<boolean>;
 }
+
+/** Files that can be manifests, requirements and locks. */
+const TELLING = /\.(toml|txt|in|lock)$/;
+/** Topics that tell of the end of a project, and of another beginning. */
+const ENDS = ['project.archived', 'project.trashed', 'project.deleting', 'project.deleted'];
+const BEGINS = ['project.created', 'project.unarchived', 'project.restored'];
 
 /** The state of Himalia on this page. */
 export class Himalia implements IHimalia {
@@ -58,6 +68,10 @@ export class Himalia implements IHimalia {
     return this.facts?.root ?? null;
   }
 
+  get user(): string | null {
+    return this.facts?.user ?? null;
+  }
+
   get projects(): readonly Project[] | null {
     return this._projects;
   }
@@ -74,6 +88,10 @@ export class Himalia implements IHimalia {
     return this._changed;
   }
 
+  get ended(): ISignal<IHimalia, IEnded> {
+    return this._ended;
+  }
+
   start(): Promise<void> {
     // who is not reached may run all the same
     return this.connection === 'lost' ? this.machine.retry() : this.machine.start();
@@ -86,7 +104,9 @@ export class Himalia implements IHimalia {
     const project =
       this._projects?.find(known => known.slug === slug) ??
       (await this.request<Project>('GET', at('projects', slug)));
-    if (!(await this._parts.leaveFor(project, path ?? this._contentsPath(project)))) {
+    // JupyterLab would greet with an error of its own about a folder that is gone
+    const place = path ?? (project.missing ? null : this._contentsPath(project));
+    if (!(await this._parts.leaveFor(project, place))) {
       this._show(project);
       if (!this.machine.begun) {
         void this.machine.begin(); // a page of Notebook 7
@@ -97,13 +117,24 @@ export class Himalia implements IHimalia {
   async request<T>(
     method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE',
     path: string,
-    body?: unknown
+    body?: unknown,
+    told?: (progress: IProgress) => void
   ): Promise<T> {
-    const answer = await this._parts.request<T>(method, path, body);
+    const answer = await (told
+      ? this._follow(told, id => this._parts.request<T>(method, path, body, id))
+      : this._parts.request<T>(method, path, body));
     if (this.connection === 'stopped') {
       void this.machine.retry(); // whoever answers was started elsewhere
     }
     return answer;
+  }
+
+  upload<T>(path: string, file: Blob): Promise<T> {
+    return this._parts.upload<T>(path, file);
+  }
+
+  download(path: string): Promise<IDownload> {
+    return this._parts.download(path);
   }
 
   pageUrl(path: string): string {
@@ -119,15 +150,15 @@ export class Himalia implements IHimalia {
   seen(): void {
     if (this.connection === 'live') {
       this._makeUp();
-      void this._store?.refreshProject();
+      this._store?.saved(); // another program may have written files meanwhile
     }
   }
 
-  /** A file was saved: perhaps the open project's manifest. */
+  /** A file was saved: perhaps one of the open project that says what it consists of. */
   saved(path: string): void {
-    const folder = this._store?.contentsPath;
-    if (folder !== null && path === (folder ? `${folder}/himalia.toml` : 'himalia.toml')) {
-      void this._store?.refreshProject();
+    const folder = this._store?.contentsPath ?? null;
+    if (folder !== null && path.startsWith(folder && `${folder}/`) && TELLING.test(path)) {
+      this._store?.saved();
     }
   }
 
@@ -146,14 +177,65 @@ export class Himalia implements IHimalia {
     this._store?.askAgain();
   }
 
+  /** Pass on what events tell of a request, while it is under way. */
+  private async _follow<T>(
+    told: (progress: IProgress) => void,
+    send: (id: string) => Promise<T>
+  ): Promise<T> {
+    const id = UUID.uuid4();
+    this._told.set(id, told);
+    try {
+      return await send(id);
+    } finally {
+      this._told.delete(id);
+    }
+  }
+
   private _take(event: IServiceEvent): void {
-    if (event.topic.startsWith('project.')) {
+    const mine = event.project === null || event.project === this._store?.slug;
+    if (event.topic === 'project.making') {
+      const { step, percent } = event.data;
+      this._told.get(event.subject ?? '')?.({
+        step: typeof step === 'string' ? step : '',
+        percent: typeof percent === 'number' ? percent : null
+      });
+    } else if (!event.topic.startsWith('project.')) {
+      if (mine) {
+        this._store?.apply(event);
+      }
+    } else if (event.topic === 'project.manifest') {
+      if (mine) {
+        this._store?.saved();
+      }
+    } else {
+      this._takeLife(event);
       if (event.topic === 'project.deleted' && event.subject === this._store?.slug) {
         this._lose();
+      } else if (mine) {
+        this._store?.apply(event);
       }
       void this._refreshProjects();
-    } else if (event.project === null || event.project === this._store?.slug) {
-      this._store?.apply(event);
+    }
+  }
+
+  /** An end is believed when the list tells it as well: a page that sleeps hears of old ones. */
+  private _takeLife({ topic, subject }: IServiceEvent): void {
+    const project = this._projects?.find(({ slug }) => slug === subject);
+    if (project && ENDS.includes(topic)) {
+      const deleted = topic !== 'project.archived';
+      this._ending.set(project.slug, { project, deleted });
+    } else if (subject !== null && BEGINS.includes(topic)) {
+      this._ending.delete(subject);
+    }
+  }
+
+  private _tellEnds(projects: readonly Project[]): void {
+    const gone = [...this._ending.values()].filter(
+      ({ project }) => !projects.some(({ slug }) => slug === project.slug)
+    );
+    for (const end of gone) {
+      this._ending.delete(end.project.slug);
+      this._ended.emit(end);
     }
   }
 
@@ -171,6 +253,7 @@ export class Himalia implements IHimalia {
       this._changed.emit();
       return;
     }
+    this._tellEnds(this._projects);
     await this._settle(this._projects);
     this._changed.emit();
   }
@@ -184,6 +267,12 @@ export class Himalia implements IHimalia {
         this._lose();
       } else if (now.created_at !== project.created_at) {
         this._show(now); // deleted, and made anew under its name
+      } else if (
+        now.path !== project.path ||
+        now.missing !== project.missing ||
+        now.role !== project.role
+      ) {
+        void this._store.refreshProject(); // its folder was moved, or the user may do something else in it
       }
       return;
     }
@@ -228,8 +317,13 @@ export class Himalia implements IHimalia {
 
   private readonly _changed = new Signal<this, void>(this);
   private _deleted: string | null = null;
+  private readonly _ended = new Signal<this, IEnded>(this);
+  /** Projects whose end was told by an event, and not yet by the list. */
+  private readonly _ending = new Map<string, IEnded>();
   private _problem: IProblem | null = null;
   private _projects: readonly Project[] | null = null;
   private readonly _refetcher: Refetcher;
   private _store: ProjectStore | null = null;
+  /** Who wants to know how far a request is, by the request's id. */
+  private readonly _told = new Map<string, (progress: IProgress) => void>();
 }

@@ -1,5 +1,11 @@
-import { ILabShell, JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
-import { ICommandPalette } from '@jupyterlab/apputils';
+import {
+  ILabShell,
+  ILabStatus,
+  ILayoutRestorer,
+  JupyterFrontEnd,
+  JupyterFrontEndPlugin
+} from '@jupyterlab/application';
+import { ICommandPalette, IWindowResolver } from '@jupyterlab/apputils';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { IStateDB } from '@jupyterlab/statedb';
 import { IStatusBar } from '@jupyterlab/statusbar';
@@ -22,7 +28,17 @@ export const servicePlugin: JupyterFrontEndPlugin<IHimalia> = {
   description: "Connects the page with Himalia's service, and shows how they stand to each other.",
   autoStart: true,
   provides: IHimalia,
-  optional: [ITranslator, ILabShell, IStateDB, ISettingRegistry, ICommandPalette, IStatusBar],
+  optional: [
+    ITranslator,
+    ILabShell,
+    IStateDB,
+    ISettingRegistry,
+    ICommandPalette,
+    IStatusBar,
+    ILayoutRestorer,
+    IWindowResolver,
+    ILabStatus
+  ],
   activate
 };
 
@@ -33,10 +49,15 @@ function activate(
   state: IStateDB | null,
   settings: ISettingRegistry | null,
   palette: ICommandPalette | null,
-  statusBar: IStatusBar | null
+  statusBar: IStatusBar | null,
+  restorer: ILayoutRestorer | null,
+  resolver: IWindowResolver | null,
+  status: ILabStatus | null
 ): IHimalia {
   const trans = (translator ?? nullTranslator).load('himalia');
-  const himalia = new Himalia(browserParts(app, labShell, state, trans));
+  let savesSilently = true;
+  const keepers = { restorer, resolver, status, savesSilently: () => savesSilently };
+  const himalia = new Himalia(browserParts(app, labShell, state, trans, keepers));
   addCommands(app, himalia, trans);
   for (const command of [CommandIDs.serviceStatus, CommandIDs.startService]) {
     palette?.addItem({ command, category: trans.__('Himalia') });
@@ -55,6 +76,7 @@ function activate(
   const ready = settings?.load(PLUGIN_ID).then(own => {
     const apply = () => {
       himalia.machine.startsService = own.get('startService').composite !== false;
+      savesSilently = own.get('leaveUnsaved').composite !== 'ask';
       showStatus = own.get('showStatus').composite !== false;
       shown.emit();
     };
@@ -75,7 +97,7 @@ function activate(
 function addCommands(app: JupyterFrontEnd, himalia: Himalia, trans: TranslationBundle): void {
   const describedBy = { args: { type: 'object', properties: {} } } as const;
   app.commands.addCommand(CommandIDs.serviceStatus, {
-    label: trans.__('Himalia Service Status'),
+    label: trans.__('Himalia: Service Status'),
     caption: trans.__("Show whether Himalia's service runs"),
     icon: himaliaIcon,
     describedBy,

@@ -6,11 +6,12 @@ import { TranslationBundle } from '@jupyterlab/translation';
 
 import { toProblem } from '../api/problem';
 import { creates, once } from '../api/repeat';
-import { NAMESPACE, requestAPI, RequestError } from '../api/request';
+import { NAMESPACE, requestAPI, RequestError, requestFile } from '../api/request';
 import type { Project } from '../api/types';
 import { browserClock } from './clock';
 import type { IServiceFacts } from './protocol';
 import type { IHimaliaParts } from './himalia';
+import type { ILeavingParts } from './leaving';
 import { askedFor, projectUrl, workspaceName } from './place';
 
 const REMEMBERED = 'himalia:project';
@@ -23,7 +24,8 @@ export function browserParts(
   app: JupyterFrontEnd,
   labShell: ILabShell | null,
   state: IStateDB | null,
-  trans: TranslationBundle
+  trans: TranslationBundle,
+  keepers: Pick<ILeavingParts, 'restorer' | 'resolver' | 'status' | 'savesSilently'>
 ): IHimaliaParts {
   const settings = app.serviceManager.serverSettings;
   const asked = askedFor(window.location.search); // JupyterLab changes the address later
@@ -38,20 +40,35 @@ export function browserParts(
     }),
     hidden: () => document.hidden,
     clock: browserClock,
-    request: (method, path, body) => {
+    request: (method, path, body, id) => {
+      const named: Record<string, string> = id === undefined ? {} : { 'X-Request-ID': id };
       const ask = (headers?: Record<string, string>) =>
-        requestAPI<never>(`v1/${path}`, settings, sending(method, body, headers));
+        requestAPI<never>(`v1/${path}`, settings, sending(method, body, { ...headers, ...named }));
       return creates(method, path) ? once(ask, pause) : ask();
     },
+    upload: (path, file) => {
+      const type = { 'Content-Type': 'application/octet-stream' };
+      const send = (headers: Record<string, string>) =>
+        requestAPI<never>(`v1/${path}`, settings, {
+          method: 'POST',
+          body: file,
+          headers: { ...headers, ...type }
+        });
+      return once(send, pause);
+    },
+    download: path => requestFile(`v1/${path}`, settings),
     pageUrl: path => URLExt.join(settings.baseUrl, 'himalia', path),
     choose: projects => choose(projects, asked, state),
     missed: projects => missed(projects, state),
-    leaveFor: (project, path) => {
+    leaveFor: async (project, path) => {
       if (!labShell || workspaceName() === project.slug) {
-        return Promise.resolve(false);
+        return false;
       }
-      window.location.assign(projectUrl(project.slug, path));
-      return Promise.resolve(true);
+      const { makeReadyToLeave } = await import('./leaving');
+      if (await makeReadyToLeave({ app, labShell, state, trans, ...keepers })) {
+        window.location.assign(projectUrl(project.slug, path));
+      }
+      return true;
     }
   };
 }

@@ -3,7 +3,7 @@ import { ISignal, Signal } from '@lumino/signaling';
 import { allItems } from '../api/pages';
 import { at } from '../api/request';
 import type { Cluster, Deployment, Model, Project, Run } from '../api/types';
-import type { IProblem, IProjectStore, ISlice } from '../tokens';
+import type { IPart, IProblem, IProjectStore, IQuestion, ISlice } from '../tokens';
 import type { IServiceEvent } from './protocol';
 import { IClock } from './clock';
 import {
@@ -34,7 +34,12 @@ interface ISlices {
   deployments: ISlice<Deployment>;
 }
 
+/** The topic of questions whose answers follow from the project's files. */
+const FILE = 'project.file';
 const NOTHING = { items: null, problem: null };
+/** Begins the keys of what rooms ask for. */
+const PART = 'part ';
+const UNKNOWN = { value: null, problem: null };
 
 /** The open project: read once, then kept up to date by events. */
 export class ProjectStore implements IProjectStore {
@@ -81,8 +86,18 @@ export class ProjectStore implements IProjectStore {
     return this._changed;
   }
 
+  part<T>(question: IQuestion): IPart<T> {
+    const known = this._asked.get(question.path);
+    if (known === undefined) {
+      this._asked.set(question.path, { question, answer: UNKNOWN });
+      void this._refreshPart(question, 0);
+    }
+    return (known?.answer ?? UNKNOWN) as IPart<T>;
+  }
+
   async refresh(): Promise<void> {
     await Promise.all([
+      ...[...this._asked.values()].map(({ question }) => this._refreshPart(question, 0)),
       this.refreshProject(),
       this._refreshRuns(),
       this._refreshList('clusters', 0),
@@ -104,8 +119,15 @@ export class ProjectStore implements IProjectStore {
     parts.forEach(ask => ask());
   }
 
+  /** A file was saved: read again what follows from it. */
+  saved(): void {
+    void this.refreshProject();
+    this._refreshParts(FILE);
+  }
+
   /** Take in what the service tells. */
   apply(event: IServiceEvent): void {
+    this._refreshParts(event.topic);
     const [kind] = event.topic.split('.');
     if (kind === 'run' || kind === 'stage') {
       this._applyToRuns(event);
@@ -149,10 +171,15 @@ export class ProjectStore implements IProjectStore {
     }
   }
 
-  private _putProject(project: Project): void {
+  private _putProject(answer: Project): void {
+    const project = lastKnown(this._project, answer);
     if (JSON.stringify(project) !== JSON.stringify(this._project)) {
+      const other = project.problem !== this._project.problem;
       this._project = project;
       this._changed.emit();
+      if (other) {
+        this._refreshParts(FILE);
+      }
     }
   }
 
@@ -173,6 +200,29 @@ export class ProjectStore implements IProjectStore {
     const put = (items: never[]) => this._put(name, items);
     const ask = (path: string) => allItems<never>(page => this._parts.ask(page), path);
     return this._refetch(name, this._path(name), put, wait, ask);
+  }
+
+  /** Ask again for the parts that a topic concerns. */
+  private _refreshParts(topic: string): void {
+    for (const { question } of this._asked.values()) {
+      if (question.topics.some(prefix => topic.startsWith(prefix))) {
+        void this._refreshPart(question);
+        if (topic !== FILE && question.topics.includes(FILE)) {
+          void this.refreshProject(); // the answer may tell of files that another program has changed
+        }
+      }
+    }
+  }
+
+  private _refreshPart(question: IQuestion, wait?: number): Promise<void> {
+    const { path } = question;
+    const put = (value: unknown) => this._putPart(question, { value, problem: null });
+    return this._refetch(`${PART}${path}`, `${this._path()}/${path}`, put, wait);
+  }
+
+  private _putPart(question: IQuestion, answer: IPart<unknown>): void {
+    this._asked.set(question.path, { question, answer });
+    this._changed.emit();
   }
 
   private _refreshTracking(): Promise<void> {
@@ -209,8 +259,11 @@ export class ProjectStore implements IProjectStore {
 
   private _failed(key: string, error: unknown): void {
     const problem = this._parts.explain(error);
+    const part = key.startsWith(PART) ? this._asked.get(key.slice(PART.length)) : undefined;
     if (key === 'project' && problem.status === 404) {
       this._parts.gone();
+    } else if (part) {
+      this._putPart(part.question, { value: part.answer.value, problem });
     } else if (isSlice(key)) {
       this._slices = { ...this._slices, [key]: { items: this._slices[key].items, problem } };
       this._changed.emit();
@@ -238,6 +291,8 @@ export class ProjectStore implements IProjectStore {
     return at('projects', this.slug, ...parts);
   }
 
+  /** What rooms have asked for, by its path. */
+  private readonly _asked = new Map<string, { question: IQuestion; answer: IPart<unknown> }>();
   private readonly _changed = new Signal<this, void>(this);
   private _disposed = false;
   private readonly _refetcher: Refetcher;
@@ -250,6 +305,15 @@ export class ProjectStore implements IProjectStore {
     deployments: NOTHING
   };
   private _tracking: 'starting' | 'running' = 'starting';
+}
+
+/** A project whose manifest cannot be read now, with what was read from it last. */
+function lastKnown(known: Project, now: Project): Project {
+  if (now.problem === null || now.stages.length > 0) {
+    return now;
+  }
+  const { name, description, stages } = known;
+  return { ...now, name, description, stages };
 }
 
 function isSlice(key: string): key is keyof ISlices {

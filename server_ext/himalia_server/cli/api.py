@@ -7,6 +7,7 @@ import secrets
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote
 
@@ -105,9 +106,22 @@ class Api:
             if cursor is None:
                 return
 
-    def post(self, path: str, body: dict[str, Any] | None = None) -> Any:
+    def post(self, path: str, body: dict[str, Any] | None = None, **kwargs: Any) -> Any:
         """POST; decoded JSON. Sent again when the service was killed meanwhile: its key makes that harmless."""
-        return self.request("POST", path, json=body or {}, headers={"Idempotency-Key": uuid.uuid4().hex})
+        return self.request("POST", path, json=body or {}, headers={"Idempotency-Key": uuid.uuid4().hex}, **kwargs)
+
+    @contextmanager
+    def stream(self, method: str, path: str, **kwargs: Any) -> Iterator[httpx.Response]:
+        """The reply while it comes, whatever its status.
+
+        Raises:
+            Failure: the service went away.
+        """
+        try:
+            with self.http.stream(method, self._url(path), headers=self._headers(), **kwargs) as reply:
+                yield reply
+        except httpx.TransportError as error:
+            raise Failure(f"The service went away meanwhile: {error}.", "Run the command again.") from error
 
     def request(self, method: str, path: str, **kwargs: Any) -> Any:
         """One request. When the service was killed it is started again and asked once more; while a part of it
@@ -188,6 +202,23 @@ class Api:
                 pass  # the service went away: it is started again, and the events go on where they were
             self.reconnect()
             yield {"topic": "reconnected", "data": {}, "seq": after, "subject": None}
+
+    def blocks(self, path: str, **params: Any) -> Iterator[bytes]:
+        """A text that grows, from its byte `offset` on, to its end; over restarts of the service."""
+        place = int(params.pop("offset", 0))
+        while True:
+            try:
+                url, asked = self._url(path), params | {"offset": place}
+                with self.http.stream("GET", url, headers=self._headers(), params=asked, timeout=60) as reply:
+                    if not reply.is_success:
+                        reply.read()
+                        raise Refused.by(reply)
+                    for block in reply.iter_bytes():
+                        place += len(block)
+                        yield block
+                    return
+            except httpx.TransportError:
+                self.reconnect()
 
     def _url(self, path: str) -> str:
         return f"{self.found.address}/api/v1{path}"

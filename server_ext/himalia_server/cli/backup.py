@@ -13,7 +13,7 @@ from ..service.site import Site, default_home
 from ..store import StoreRefused
 from .api import open_site
 from .options import as_json
-from .output import Failure, Progress, print_json, size
+from .output import Failure, Progress, print_json, several, size
 
 
 @click.command()
@@ -23,9 +23,9 @@ from .output import Failure, Progress, print_json, size
 def backup(file: Path | None, projects: bool, json_: bool) -> None:
     """Copy the whole site into FILE, while it runs.
 
-    That is runs, models, artifacts, endpoints, members, the audit log and settings. Whoever has the file has the
-    site's data and identity: keep it where only you can read it. FILE is by default a name with site and date in
-    this folder.
+    That is runs, models, artifacts, endpoints, members, secrets with their key, the audit log and settings. Whoever
+    has the file has the site's data and identity: keep it where only you can read it. FILE is by default a name with
+    site and date in this folder.
     """
     from ..service.backup import BackupError, back_up
 
@@ -47,7 +47,7 @@ def backup(file: Path | None, projects: bool, json_: bool) -> None:
     if json_:
         print_json({"file": str(target), "bytes": target.stat().st_size, **asdict(summary)})
         return
-    what = f"{len(summary.projects)} projects, {summary.files} files, {size(summary.size)}"
+    what = f"{several(len(summary.projects), 'project')}, {several(summary.files, 'file')}, {size(summary.size)}"
     click.echo(f"{target}: {what} in {size(target.stat().st_size)}.")
     if summary.projects and not projects:
         click.echo("The projects' own folders are not in it; --projects adds them.")

@@ -6,7 +6,7 @@ import click
 
 from .api import at, connect
 from .options import as_json, in_project
-from .output import print_json, size, table
+from .output import print_json, several, size, table
 
 
 @click.group()
@@ -53,7 +53,7 @@ def start(name: str, slug: str, workers: int | None, threads: int, memory: str |
     if json_:
         print_json(view)
     else:
-        click.echo(f"The cluster {name} of {slug} is starting with {view['wanted']} workers.")
+        click.echo(f"The cluster {name} of {slug} is starting with {several(view['wanted'], 'worker')}.")
 
 
 @cluster.command("scale")
@@ -67,13 +67,17 @@ def scale(name: str, workers: int, slug: str, json_: bool) -> None:
     if json_:
         print_json(view)
     else:
-        click.echo(f"The cluster {name} goes to {workers} workers.")
+        click.echo(f"The cluster {name} goes to {several(workers, 'worker')}.")
 
 
 @cluster.command("stop")
 @click.argument("name")
 @in_project
-def stop(name: str, slug: str) -> None:
+@as_json
+def stop(name: str, slug: str, json_: bool) -> None:
     """Stop a cluster; what it computes is lost."""
     connect().request("DELETE", at("projects", slug, "clusters", name))
-    click.echo(f"The cluster {name} is stopped.")
+    if json_:
+        print_json({"project": slug, "name": name, "stopped": True})
+    else:
+        click.echo(f"The cluster {name} is stopped.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import sys
 import time
@@ -307,6 +308,9 @@ Done in {facts["seconds"]:.0f} s. What exists now:
              its token: {endpoint["token_file"]}
 All of it goes on until you stop it: himalia down"""
     )
+    folder = Path(sys.executable).parent
+    if shutil.which("himalia") is None and (folder / "activate").exists():
+        click.echo(f"For this shell to find the command himalia: . {shlex.quote(str(folder / 'activate'))}")
 
 
 def _bar(share: float, width: int = 20) -> str:
@@ -321,7 +325,7 @@ def _clean_up(api: Api, made: Made, quiet: bool) -> None:
     try:
         alone = all(project["slug"] == PROJECT for project in api.items("/projects"))
         if made.project:
-            api.request("DELETE", f"/projects/{PROJECT}", params={"remove_files": True})
+            api.request("DELETE", f"/projects/{PROJECT}", params={"remove_files": True, "purge": True})
             told.append("the demo's project is gone")
     except Failure as error:
         click.echo(f"himalia: the project could not be removed: {error.message}", err=True)

@@ -75,10 +75,14 @@ def confirm(name: str, version: str, slug: str, json_: bool) -> None:
 @deployment.command("delete")
 @click.argument("name")
 @in_project
-def delete(name: str, slug: str) -> None:
+@as_json
+def delete(name: str, slug: str, json_: bool) -> None:
     """Take an endpoint down; its tokens end."""
     connect().request("DELETE", at("projects", slug, "deployments", name))
-    click.echo(f"The endpoint {name} is gone.")
+    if json_:
+        print_json({"project": slug, "name": name, "removed": True})
+    else:
+        click.echo(f"The endpoint {name} is gone.")
 
 
 @deployment.command("token")
@@ -114,10 +118,14 @@ def tokens(name: str, slug: str, json_: bool) -> None:
 @click.argument("name")
 @click.argument("token_id")
 @in_project
-def revoke(name: str, token_id: str, slug: str) -> None:
+@as_json
+def revoke(name: str, token_id: str, slug: str, json_: bool) -> None:
     """End a token; TOKEN_ID is in `himalia deployment tokens`."""
     connect().request("DELETE", at("projects", slug, "deployments", name, "tokens", token_id))
-    click.echo("The token is void.")
+    if json_:
+        print_json({"project": slug, "name": name, "id": token_id, "removed": True})
+    else:
+        click.echo("The token is void.")
 
 
 def _waiting(view: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
@@ -22,6 +23,11 @@ _COMMANDS = {
     "service": ("unit", "service"),
     "demo": ("demo", "demo"),
     "project": ("project", "project"),
+    "template": ("template", "template"),
+    "schema": ("project_check", "schema"),
+    "secret": ("secret", "secret"),
+    "component": ("component", "component"),
+    "environment": ("environment", "environment"),
     "cluster": ("cluster", "cluster"),
     "run": ("run", "run"),
     "model": ("model", "model"),
@@ -44,6 +50,16 @@ class _Lazy(click.Group):
             return super().invoke(context)
         except (ServiceError, SiteError) as error:
             raise Failure(str(error)) from error
+
+    def resolve_command(
+        self, context: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """click names a command that is like a wrong one only of those that are imported."""
+        name = args[0]
+        near = get_close_matches(name, _COMMANDS, n=1) if name not in _COMMANDS else []
+        if near and not name.startswith("-") and not context.resilient_parsing:
+            context.fail(f"No such command {name!r}. Did you mean {near[0]!r}?")
+        return super().resolve_command(context, args)
 
     def get_command(self, _context: click.Context, name: str) -> click.Command | None:
         if name not in _COMMANDS:

@@ -7,7 +7,9 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import click
@@ -31,6 +33,31 @@ class Failure(click.ClickException):
 def print_json(document: Any) -> None:
     """One JSON document on standard output."""
     click.echo(json.dumps(document, indent=2, default=str))
+
+
+@contextmanager
+def writing(target: Path) -> Iterator[None]:
+    """What is written within goes into *target*, which a person has named.
+
+    Raises:
+        Failure: it cannot be written there.
+    """
+    try:
+        yield
+    except OSError as error:
+        if not target.absolute().parent.is_dir():
+            raise Failure(
+                f"{target} cannot be written: there is no folder {target.absolute().parent}.",
+                "Make it, or name a file in another folder with --output.",
+            ) from error
+        raise Failure(
+            f"{target} cannot be written: {error.strerror or error}.", "Name a file where you may write, with --output."
+        ) from error
+
+
+def several(count: int, what: str) -> str:
+    """'1 file', '2 files', '1,000 files'."""
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
 def table(rows: Sequence[Sequence[object]], header: Sequence[str]) -> str:

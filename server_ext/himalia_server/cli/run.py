@@ -11,7 +11,7 @@ import click
 from .api import Api, Refused, at, connect
 from .follow import follow_run
 from .options import as_json, in_project
-from .output import Failure, Progress, ago, print_json, table
+from .output import Failure, Progress, ago, print_json, table, writing
 
 
 @click.group()
@@ -102,7 +102,8 @@ def notebook(run_id: str, stage: str, slug: str, output: str | None) -> None:
     target = Path(output or f"{stage}-{run_id}.ipynb")
     if target.exists() and output is None:
         raise Failure(f"{target} exists already.", "Name another file with --output.")
-    target.write_bytes(data)
+    with writing(target):
+        target.write_bytes(data)
     click.echo(str(target))
 
 

@@ -106,9 +106,16 @@ class ContentStore:
         return self.put_bytes(json.dumps(document, separators=(",", ":")).encode())
 
     def tree(self, digest: str) -> dict[str, FileEntry]:
-        """The files of a tree."""
-        document = json.loads(self.path(digest).read_text())
-        return {name: FileEntry(**entry) for name, entry in document["files"].items()}
+        """The files of a tree.
+
+        Raises:
+            MissingContent: its list is not here, or damaged.
+        """
+        data = self.path(digest).read_bytes()
+        try:
+            return {name: FileEntry(**entry) for name, entry in json.loads(data)["files"].items()}
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise MissingContent(f"{digest} is damaged in the content store.") from error
 
     def materialise(self, digest: str, target: Path, *, verify: bool = False) -> None:
         """Make *target* a private, writable copy of an object.

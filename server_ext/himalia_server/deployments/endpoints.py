@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +66,17 @@ def _idle_state(revision: Revision) -> str:
 
 
 def config_of(
-    session: Session, project: Project, row: Deployment, trial_key: dict[str, Any], layer: Path
+    session: Session,
+    project: Project,
+    row: Deployment,
+    trial_key: dict[str, Any],
+    layer: Path,
+    paths_of: Callable[[str | None], list[Path]],
 ) -> dict[str, Any]:
-    """The endpoint in the gateway's config; its `revisions` are empty while it only waits for a confirmation."""
+    """The endpoint in the gateway's config; its `revisions` are empty while it only waits for a confirmation.
+
+    *paths_of*: the folders of a revision's `sources`.
+    """
     keys = [{"id": key.id, "sha256": key.sha256, "expires_at": key.expires_at} for key in valid_keys(session, row)]
     return {
         "name": row.name,
@@ -82,6 +91,7 @@ def config_of(
                 "python": project.python,
                 "layer": str(layer),
                 "env": {},
+                "paths": [str(path) for path in paths_of(revision.sources)],
                 "replicas": {"min": 1, "max": 1},
             }
             for revision in revisions_of(session, row)

@@ -6,6 +6,7 @@ import secrets
 import shutil
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,10 @@ class Deployments:
         self.context, self.tracking, self.layer = context, tracking, layer
         self.gateway = GatewayProcess(context, self._on_state)
         self.trial = Trial()
+        self.freeze: Callable[[Principal, Project, str | None], str | None] = lambda *_: None
+        """A snapshot of the modules of a pipeline's run (None: of the project as it is now), by digest."""
+        self.paths_of: Callable[[str | None], list[Path]] = lambda _digest: []
+        """Folders to import from, of such a snapshot."""
         self._lock = threading.Lock()
         self._behind = False
 
@@ -107,6 +112,7 @@ class Deployments:
         model_name, version = self.tracking.resolve(project, model)
         self._refuse_foreign(project, name)
         path, digest = self._fetch(project, model_name, version)
+        sources = self.freeze(principal, project, self.tracking.pipeline_run(project, model_name, version))
         with self.context.change(principal) as change:
             change.require_live(project)
             change.made(once, name)
@@ -122,6 +128,7 @@ class Deployments:
                 model_version=version,
                 model_digest=digest,
                 model_path=str(path),
+                sources=sources,
                 weight=0,
                 requested=requested,
                 created_by=principal.user,
@@ -188,6 +195,24 @@ class Deployments:
                 change.event("deployment.state", name, {"state": "deleted"}, project)
             version = self._apply()
             self._remove_unused(paths)
+        self.gateway.wait_applied(version)
+
+    def pause(self, project: Project) -> None:
+        """Serve a project's endpoints no longer; they and their keys are kept (it is archived, or in the trash)."""
+        self._set_state(project, "stopped")
+
+    def go_on(self, project: Project) -> None:
+        """Serve a project's endpoints again, with the same keys."""
+        self._set_state(project, "starting")
+
+    def _set_state(self, project: Project, state: str) -> None:
+        with self._lock:
+            with self.context.change() as change:
+                for row in change.session.scalars(select(Deployment).where(Deployment.project_id == project.id)):
+                    if row.state not in (state, "requested") and (state == "stopped") != (row.state == "stopped"):
+                        row.state, row.error = state, None
+                        change.event("deployment.state", row.name, {"state": state}, project)
+            version = self._apply()
         self.gateway.wait_applied(version)
 
     def end_all(self, project: Project) -> None:
@@ -284,12 +309,17 @@ class Deployments:
         """Make the gateway serve what the store says; tried again later when that fails."""
         self._behind = True
         with self.context.database.read() as session:
-            rows = session.execute(select(Deployment, Project).join(Project)).all()
-            configs = [config_of(session, project, row, self.trial.key, self.layer) for row, project in rows]
+            query = select(Deployment, Project).join(Project)
+            awake = query.where(Project.archived_at.is_(None), Project.trashed_at.is_(None))
+            rows = session.execute(awake).all()
+            configs = [self._config(session, project, row) for row, project in rows]
         # what only waits for a confirmation has no revision to serve yet
         version = self.gateway.apply([config for config in configs if config["revisions"]])
         self._behind = False
         return version
+
+    def _config(self, session: Session, project: Project, row: Deployment) -> dict[str, Any]:
+        return config_of(session, project, row, self.trial.key, self.layer, self.paths_of)
 
     def _fetch(self, project: Project, model: str, version: str) -> tuple[Path, str]:
         """The model's files, by content: two endpoints on one version share them."""
@@ -320,7 +350,7 @@ class Deployments:
         with self.context.change() as change:
             for row in change.session.scalars(select(Deployment)):
                 live = [revision for revision in revisions_of(change.session, row) if revision.weight]
-                if not live:
+                if not live or row.state == "stopped":
                     continue
                 states = told.get(row.name, {}).get("revisions", {})
                 now_state = states.get(live[0].id, {})

@@ -6,6 +6,9 @@ It holds no state of the product and imports no room: whatever a room does goes 
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
+from pathlib import Path
 from typing import Any
 
 from jupyter_server.extension.application import ExtensionApp
@@ -37,6 +40,7 @@ class HimaliaExtension(ExtensionApp):
     def initialize_handlers(self) -> None:
         """Add the routes; Jupyter puts its base URL before them."""
         self.link = Link()
+        show_commands()
         self.handlers.extend(
             [
                 (r"/himalia/api/status", StatusHandler),
@@ -59,6 +63,17 @@ class HimaliaExtension(ExtensionApp):
                 await self.link.close()
         except Exception:
             self.log.warning("Himalia: connections to the service were left to the system to close", exc_info=True)
+
+
+def show_commands() -> None:
+    """Let terminals find the command `himalia`, also when the environment that it is installed in is not activated.
+
+    Behind all else: no program of the user's is hidden.
+    """
+    folder = str(Path(sys.executable).parent)
+    places = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    if folder not in places:
+        os.environ["PATH"] = os.pathsep.join([*places, folder])
 
 
 def _jupyter_server_extension_points() -> list[dict[str, Any]]:

@@ -44,11 +44,15 @@ class Revision:
     env: dict[str, str]
     min_replicas: int
     max_replicas: int
+    paths: tuple[str, ...] = ()
+    """Folders that the model's modules are imported from."""
 
     @property
     def fingerprint(self) -> str:
         """Changes when, and only when, running replicas must be replaced."""
-        parts = [self.model_path, self.model_digest, self.python, self.layer, sorted(self.env.items())]
+        parts: list[Any] = [self.model_path, self.model_digest, self.python, self.layer, sorted(self.env.items())]
+        if self.paths:  # without them as it was before there were any: an upgrade replaces no replica
+            parts.append(self.paths)
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
@@ -169,6 +173,7 @@ def _revision(table: _Table) -> Revision:
         env=table.environment("env"),
         min_replicas=minimum,
         max_replicas=replicas.integer("max", minimum, 64),
+        paths=table.absolutes("paths"),
     )
 
 
@@ -225,6 +230,14 @@ class _Table:
         if not PurePath(value).is_absolute():
             raise ConfigError(f"{self.at(key)}: {value!r} must be an absolute path")
         return value
+
+    def absolutes(self, key: str) -> tuple[str, ...]:
+        """A list of absolute paths; absent: none."""
+        values = self._get(key, list, "a list") if key in self.data else []
+        for number, value in enumerate(values):
+            if not isinstance(value, str) or "\0" in value or not PurePath(value).is_absolute():
+                raise ConfigError(f"{self.at(key)}[{number}]: {value!r} must be an absolute path")
+        return tuple(values)
 
     def integer(self, key: str, low: int, high: int) -> int:
         value = self._get(key, int, "a whole number")

@@ -66,6 +66,7 @@ class ReplicaProcess:
             "model_path": revision.model_path,
             "model_digest": revision.model_digest,
             "layer": revision.layer,
+            "paths": list(revision.paths),
             "socket": self.socket,
             "status_fd": status_fd,
             "parent_pid": os.getpid(),

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
 from ..content import ContentStore
-from ..projects import Manifest, Projects, edges, order, seconds
+from ..projects import SHARED, EnvironmentGrant, Manifest, Projects, Used, edges, order, seconds
 from ..service import tokens
 from ..service.children import ChildSpec, Exit
 from ..service.context import Context
@@ -36,6 +36,10 @@ RETRIED = {"kernel_died", "lost"}
 """Faults of the machine, not of the code: tried again as often as the manifest's `retries` says."""
 
 
+class EnvironmentRefused(RuntimeError):
+    """The environment of a run cannot be built."""
+
+
 class Driver:
     """Drives one run to its end in the calling thread."""
 
@@ -51,6 +55,7 @@ class Driver:
         self.context, self.projects, self.tracking, self.content = context, projects, tracking, content
         self.run_id, self.stopping = run_id, stopping
         self.folder = context.site.home / "runs" / run_id
+        self.used: Used | None = None
 
     @staticmethod
     def child_name(run_id: str, stage: str) -> str:
@@ -88,9 +93,16 @@ class Driver:
             if run.status == "pending":
                 run.status, run.started_at = "running", later(run.created_at)
                 change.event("run.started", self.run_id, {"status": "running"}, project)
-        manifest = Manifest.model_validate(run.manifest)
+        manifest = Manifest.model_validate({key: value for key, value in run.manifest.items() if key != "components"})
         waits = edges(manifest)
+        try:
+            self.used = self._environment(project, order(manifest))
+        except EnvironmentRefused as refusal:
+            self._finish("failed", str(refusal))
+            return
         for name in order(manifest):
+            if self.stopping.is_set():
+                return
             statuses = self._statuses()
             if statuses[name] in TERMINAL:
                 continue
@@ -105,6 +117,34 @@ class Driver:
                 if self.stopping.is_set():
                     return
         self._finish(*self._verdict())
+
+    def _environment(self, project: Project, names: list[str]) -> Used | None:
+        """What the run's stages run in, once it is built; the same to the run's end. None: nothing is to run.
+
+        Raises:
+            EnvironmentRefused: it cannot be built.
+        """
+        kept = private_folder(self.folder) / "environment.json"
+        if kept.exists():
+            found = json.loads(kept.read_text())
+            return Used(found["python"], EnvironmentGrant(**found["environment"]))
+        first = next((name for name in names if self._statuses()[name] not in TERMINAL), None)
+        told = None
+        while not self.stopping.is_set() and not self._cancelled():
+            used = self.projects.kernels.environment_for_run(project, begun=True)
+            if used.refused is not None:
+                raise EnvironmentRefused(used.refused)
+            if used.waiting is None:
+                write_private(kept, json.dumps({"python": used.python, "environment": used.environment.model_dump()}))
+                with self.context.change() as change:
+                    digest = used.environment.digest
+                    change.session.get_one(Run, self.run_id).environment = None if digest == SHARED.digest else digest
+                return used
+            if first is not None and used.waiting != told:
+                told = used.waiting
+                self._update(project, first, status="waiting", reason=told)
+            self.stopping.wait(0.5)
+        return None
 
     def _verdict(self) -> tuple[str, str | None]:
         statuses = self._statuses()
@@ -185,7 +225,8 @@ class Driver:
             row.started_at = later(run.started_at)
             params = row.params
             change.event("stage.started", self.run_id, {"stage": name, "status": "running"}, project)
-        env = self.projects.environment(project, token_file)
+        given = self.projects.kernels.snapshot(project, token_file, work, manifest, self.used)
+        env = given.env
         env.pop("HIMALIA_CLUSTER", None)
         env |= {"HIMALIA_RUN": self.run_id, "HIMALIA_STAGE": name, "MLFLOW_RUN_ID": run_id}
         if stage.cluster:
@@ -194,7 +235,7 @@ class Driver:
         if asked is not None:
             env[REQUEST_VARIABLE] = asked
         grant = place / "grant.json"
-        write_private(grant, json.dumps({"env": env, "cwd": str(work)}))
+        write_private(grant, given.model_dump_json())
         base = f"{self.context.base_url}/api/v1/projects/{project.slug}/runs/{self.run_id}/stages/{name}"
         spec = {
             "run_id": self.run_id,

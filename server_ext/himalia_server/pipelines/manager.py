@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from himalia_kernels.parameters import NotebookUnreadableError, check_parameters
 
-from ..content import ContentStore, MissingContent
+from ..content import ContentStore, FileEntry, MissingContent
 from ..projects import Manifest, Projects, code_files, order, read_manifest
 from ..service.auth import Principal
 from ..service.context import Context
@@ -34,6 +34,10 @@ class Pipelines:
     def __init__(self, context: Context, projects: Projects, tracking: Tracking, content: ContentStore) -> None:
         self.context, self.projects, self.tracking, self.content = context, projects, tracking, content
         self.has_cluster: Callable[[Project, str], bool] = lambda _project, _name: False
+        self.components: Callable[[Principal, Project, Manifest], dict[str, str]] = lambda *_: {}
+        """Digests of what a run uses of other projects, by name and version."""
+        self.component_files: Callable[[dict[str, str]], dict[str, FileEntry]] = lambda _digests: {}
+        """These, as they lie in a snapshot."""
         self._threads: dict[str, threading.Thread] = {}
         self._lock = threading.Lock()
         self._stopping = threading.Event()
@@ -50,7 +54,9 @@ class Pipelines:
         folder = Path(project.path)
         manifest = read_manifest(folder)
         self._check(project, folder, manifest, params)
-        snapshot = self._snapshot(folder, manifest)
+        self._require_environment(project)
+        components = self.components(principal, project, manifest)
+        snapshot = self._snapshot(folder, manifest, components)
         with self.context.change(principal) as change:
             change.require_live(project)
             run = Run(
@@ -58,7 +64,7 @@ class Pipelines:
                 status="pending",
                 params=params,
                 snapshot=snapshot,
-                manifest=manifest.model_dump(),
+                manifest=manifest.model_dump() | {"components": components},
                 created_by=principal.user,
                 request_id=request_id.get(),
             )
@@ -69,10 +75,24 @@ class Pipelines:
                 given = manifest.stages[name].params | params.get(name, {})
                 row = StageRun(run_id=run.id, stage=name, position=position, status="pending", params=given)
                 change.session.add(row)
-            change.audit("run.start", project, run.id, snapshot=snapshot)
+            change.audit("run.start", project, run.id, snapshot=snapshot, components=components)
             change.event("run.created", run.id, {"status": "pending", "snapshot": snapshot}, project)
         self._drive(run.id)
         return self.view(project, run.id)
+
+    def _require_environment(self, project: Project) -> None:
+        """Have the project's environment built when it is not; refuse when it cannot be.
+
+        Raises:
+            Conflict: its build failed.
+        """
+        refused = self.projects.kernels.environment_for_run(project).refused
+        if refused is not None:
+            raise Conflict(
+                refused,
+                hint=f"Mend it, then: himalia environment build -p {project.slug}. Its log: himalia environment log -p "
+                f"{project.slug}",
+            )
 
     def resume(self) -> None:
         """Go on with every run that a service before this one left unfinished."""
@@ -218,6 +238,22 @@ class Pipelines:
             )
         return path
 
+    def stop_all(self, project: Project) -> None:
+        """Cancel what runs in a project, and wait for its end (it is being archived)."""
+        with self.context.change() as change:
+            runs = select(Run).where(Run.project_id == project.id, Run.status.not_in(TERMINAL))
+            ids = []
+            for run in change.session.scalars(runs):
+                run.cancel_requested_by = run.cancel_requested_by or "himalia"
+                ids.append(run.id)
+            active = [(run_id, row.stage) for run_id in ids for row in self._stages(change.session, run_id)]
+        for run_id, stage in active:
+            self.context.children.stop(Driver.child_name(run_id, stage))
+        for run_id in ids:
+            thread = self._threads.get(run_id)
+            if thread is not None:
+                thread.join(60)
+
     def end_all(self, project: Project) -> None:
         """Cancel what runs in a project and forget its files (it is being deleted)."""
         with self.context.change() as change:
@@ -301,12 +337,14 @@ class Pipelines:
                     field=f"stages.{name}.cluster",
                 )
 
-    def _snapshot(self, folder: Path, manifest: Manifest) -> str:
+    def _snapshot(self, folder: Path, manifest: Manifest, components: dict[str, str]) -> str:
         made = {output for stage in manifest.stages.values() for output in stage.outputs}
         inputs = {path for stage in manifest.stages.values() for path in stage.inputs if path not in made}
         notebooks = {stage.notebook for stage in manifest.stages.values()}
         names = set(code_files(folder, manifest)) | inputs | notebooks
-        return self.content.put_tree({name: self.content.put_file(folder / name) for name in sorted(names)})
+        files = {name: self.content.put_file(folder / name) for name in sorted(names)}
+        # their files too: what a stage is run with is one tree, whatever becomes of the components
+        return self.content.put_tree(files | self.component_files(components))
 
     @staticmethod
     def _run(session: Any, project: Project, run_id: str) -> Run:
@@ -336,6 +374,8 @@ def _view(run: Run, project: Project, stages: list[StageRun]) -> RunView:
         status=run.status,
         reason=_reason(run),
         snapshot=run.snapshot,
+        components=run.manifest.get("components", {}),
+        environment=run.environment,
         created_by=run.created_by,
         created_at=run.created_at,
         started_at=run.started_at,

@@ -60,13 +60,18 @@ class StageRunView(BaseModel):
 
 
 class RunView(BaseModel):
-    """A run with its stages in the order of execution."""
+    """A run with its stages in the order of execution. `components`: `project/component@version` → digest.
+
+    `environment`: the digest of the lock that it runs with; null: the site's own, or not known yet.
+    """
 
     id: str
     project: str
     status: str
     reason: str | None
     snapshot: str
+    components: dict[str, str]
+    environment: str | None
     created_by: str
     created_at: float
     started_at: float | None

@@ -1,33 +1,49 @@
-"""Projects: folders with a manifest, members and kernels."""
+"""Projects: folders with a manifest, members and kernels.
 
-from .files import code_files
+From the ground up: `manifest` (himalia.toml), `folders` (where a project lies), `making` and `templates` (how it comes
+to be), `kernels` (what runs in it is given), `life` (how it rests and ends). `manager.Projects` holds them together.
+"""
+
+from .kernels import COMPONENTS, SHARED, EnvironmentGrant, KernelStartView, Used
+from .life_routes import UPLOAD_PATH
 from .manager import Projects
 from .manifest import (
+    EnvironmentTable,
     Manifest,
     ManifestFault,
     Parameters,
-    StageTable,
+    change_key,
+    check_folder,
+    code_files,
     edges,
     order,
     parse_manifest,
     read_manifest,
+    schema_text,
     seconds,
 )
 from .routes import router
-from .templates import templates
 
 __all__ = [
+    "COMPONENTS",
+    "SHARED",
+    "UPLOAD_PATH",
+    "EnvironmentGrant",
+    "EnvironmentTable",
+    "KernelStartView",
     "Manifest",
     "ManifestFault",
     "Parameters",
     "Projects",
-    "StageTable",
+    "Used",
+    "change_key",
+    "check_folder",
     "code_files",
     "edges",
     "order",
     "parse_manifest",
     "read_manifest",
     "router",
+    "schema_text",
     "seconds",
-    "templates",
 ]

@@ -15,6 +15,7 @@ from sqlalchemy import select
 from ..service.auth import Principal, authorize
 from ..service.problems import Conflict, Forbidden, Invalid, NotFound, nearest
 from ..store import Project
+from .folders import resolved
 from .manifest import NAME
 from .models import GuideCopy
 from .templates import notebooks_folder
@@ -129,7 +130,7 @@ def _exists(projects: Projects) -> bool:
 def _make(projects: Projects, principal: Principal, below: str | None) -> None:
     """Make the project where the caller sees it, else in its usual place. A folder of an earlier one goes on."""
     usual = projects.folder(PROJECT, None)
-    if below is not None and not usual.is_relative_to(Path(below).resolve()):
+    if below is not None and not usual.is_relative_to(resolved(below)):
         try:
             _make_in(projects, principal, projects.folder(PROJECT, f"{below}/{PROJECT}"))
             return

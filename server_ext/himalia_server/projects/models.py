@@ -1,41 +1,56 @@
-"""What crosses the wire about projects."""
+"""What crosses the wire about projects: made, listed, copied, moved, and their members."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from ..service.inputs import Form
+from ..team import Role
+
+AbsolutePath = Annotated[
+    str,
+    Field(max_length=1000, description="An absolute folder."),
+    Form(r"/[^\x00]*", "the whole path of a folder, beginning with /"),
+]
+NewName = Annotated[str, Field(max_length=200, description="2 to 63 small letters, digits and -; free at this site.")]
+
+
+def _strict(example: dict[str, Any]) -> ConfigDict:
+    return ConfigDict(extra="forbid", strict=True, json_schema_extra={"examples": [example]})
 
 
 class ProjectCreate(BaseModel):
-    """A new project: from a template, or from a folder that exists."""
+    """A new project: from a template, from a git repository, or from a folder that exists.
+
+    A folder or a repository without a himalia.toml gets a small one.
+    """
 
     model_config = ConfigDict(
         extra="forbid",
         strict=True,
-        json_schema_extra={"examples": [{"name": "nyc-flights", "template": "nyc-flights"}]},
+        json_schema_extra={
+            "examples": [
+                {"name": "nyc-flights", "template": "nyc-flights"},
+                {"git": "https://git.example/team/churn.git"},
+                {"path": "/home/ada/work/churn"},
+            ]
+        },
     )
-    name: Annotated[str, Field(max_length=200, description="2 to 63 small letters, digits and -; free at this site.")]
+    name: Annotated[
+        str | None,
+        Field(
+            max_length=200,
+            description="2 to 63 small letters, digits and -; free at this site. Absent: made from the source's.",
+        ),
+    ] = None
     template: Annotated[str | None, Field(max_length=200, description="Absent with an existing folder.")] = None
     path: Annotated[str | None, Field(max_length=1000, description="Absolute; default: at the site.")] = None
-
-
-class TemplateView(BaseModel):
-    """What a new project can be made from. `available`: false when a package with its data is not installed."""
-
-    name: str
-    title: str
-    description: str
-    available: bool
-    problem: Annotated[str | None, Field(description="What is missing, and how to get it.")]
-
-
-class TemplateList(BaseModel):
-    """Templates that the site offers."""
-
-    items: list[TemplateView]
+    git: Annotated[
+        str | None,
+        Field(max_length=1000, description="A repository to clone: https, ssh or an absolute path; no password in it."),
+    ] = None
 
 
 class StageView(BaseModel):
@@ -66,6 +81,10 @@ class ProjectView(BaseModel):
                     "role": "owner",
                     "stages": [],
                     "problem": None,
+                    "missing": False,
+                    "archived_at": None,
+                    "trashed_at": None,
+                    "purged_at": None,
                 }
             ]
         }
@@ -79,6 +98,10 @@ class ProjectView(BaseModel):
     role: str
     stages: list[StageView]
     problem: Annotated[str | None, Field(description="What is wrong with himalia.toml, with line and key.")]
+    missing: Annotated[bool, Field(description="Its folder is gone and was not found where it may have been moved.")]
+    archived_at: float | None
+    trashed_at: float | None
+    purged_at: Annotated[float | None, Field(description="When a deleted project is removed for good.")]
 
 
 class ProjectList(BaseModel):
@@ -114,20 +137,61 @@ class GuideCopy(BaseModel):
     created: bool
 
 
-class KernelCreate(BaseModel):
-    """A kernel that is about to start. `pid`: the process that starts it (the kernel's token lives as long)."""
+class NameCheck(BaseModel):
+    """Whether a new project can have a name. `suggestion`: a free one like it; the name itself when it will do."""
 
-    model_config = ConfigDict(
-        extra="forbid", strict=True, json_schema_extra={"examples": [{"kernel_id": "b6f0-41c7", "pid": 4711}]}
-    )
-    kernel_id: Annotated[str, Form("[A-Za-z0-9_-]{1,64}", "1 to 64 letters, digits, - and _")]
-    pid: Annotated[int, Field(gt=0, lt=2**31)]
+    name: str
+    free: bool
+    problem: Annotated[str | None, Field(description="Why not.")]
+    suggestion: str
 
 
-class KernelGrant(BaseModel):
-    """What a kernel is started with. `expires_at`: ISO 8601, UTC; the file is renewed before."""
+class ProjectClone(BaseModel):
+    """A copy of a project's code under another name. Runs, models, secrets and members are not copied."""
 
-    env: dict[str, str]
-    cwd: str
-    token_file: str
-    expires_at: str
+    model_config = _strict({"name": "flights-2", "data": True})
+    name: NewName
+    path: AbsolutePath | None = None
+    data: Annotated[bool, Field(description="Copy the declared inputs too.")] = False
+
+
+class FolderName(BaseModel):
+    """A folder that may belong to a project."""
+
+    model_config = _strict({"path": "/home/ada/work/flights"})
+    path: AbsolutePath
+
+
+class Located(BaseModel):
+    """Whose folder it is.
+
+    *here*: the project's, as known. *moved*: the project's, which was known elsewhere and is known here from now on.
+    *copy*: a copy of the folder of `project`, which is where it was; it can become a project of its own.
+    *unknown*: no project of this site, as far as the caller may know.
+    """
+
+    state: Literal["here", "moved", "copy", "unknown"]
+    project: ProjectView | None
+    message: str
+    suggestion: Annotated[str | None, Field(description="A free name for a project of its own.")]
+
+
+class MemberView(BaseModel):
+    """A person's role in a project."""
+
+    user: str
+    role: Role
+
+
+class MemberList(BaseModel):
+    """Members by name. `next`: pass it as `cursor` for more; null at the end."""
+
+    items: list[MemberView]
+    next: str | None
+
+
+class MemberSet(BaseModel):
+    """The role that a person gets."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"role": "contributor"}]})
+    role: Role

@@ -4,35 +4,25 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Query, Response
 
-from ..service.auth import Caller, Principal, authorize
+from ..service.auth import Caller, authorize
 from ..service.inputs import Known, Slug
 from ..service.once import OnceKey, make_once
 from ..service.paging import Cursor
 from ..service.replies import errors
+from .depends import Manager, view_of
 from .guides import open_guide
-from .manager import Projects
-from .models import (
-    GuideCopy,
-    GuideOpen,
-    KernelCreate,
-    KernelGrant,
-    ProjectCreate,
-    ProjectList,
-    ProjectView,
-    TemplateList,
-)
+from .kernels import KernelCreate, KernelGrant
+from .life_routes import router as life_router
+from .manifest import router as manifest_router
+from .models import GuideCopy, GuideOpen, ProjectCreate, ProjectList, ProjectView
+from .templates import TemplateList
 
 router = APIRouter(tags=["projects"])
+router.include_router(manifest_router)
+router.include_router(life_router)
 of_project = errors(403, 404, 409)
-
-
-def _manager(request: Request) -> Projects:
-    return request.app.state.projects  # type: ignore[no-any-return]
-
-
-Manager = Annotated[Projects, Depends(_manager)]
 
 
 @router.get("/templates")
@@ -56,39 +46,54 @@ def list_projects(
     manager: Manager,
     cursor: Cursor = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    archived: Annotated[bool, Query(description="The archived ones instead.")] = False,
+    trashed: Annotated[bool, Query(description="The deleted ones that can be restored instead.")] = False,
 ) -> ProjectList:
-    """Projects that the caller may see, newest first."""
-    items, following = manager.page(caller, cursor, limit)
+    """Projects that the caller may see, newest first; archived and deleted ones only when they are asked for."""
+    items, following = manager.page(caller, cursor, limit, archived=archived, trashed=trashed)
     return ProjectList(items=items, next=following)
 
 
 @router.post("/projects", status_code=201, responses=of_project)
 def create_project(body: ProjectCreate, caller: Caller, manager: Manager, once: OnceKey) -> ProjectView:
-    """Make a project from a template or from a folder; the caller becomes its owner."""
+    """Make a project from a template, a repository or a folder; the caller becomes its owner.
+
+    A repository is cloned within the request, which may take minutes; events `project.making` with the request's id
+    (X-Request-ID) as their subject tell how far it is.
+    """
     return make_once(
         once,
         manager.context,
-        lambda: manager.create(caller, body.name, body.template, body.path, once),
-        lambda slug: _view(manager, caller, slug),
+        lambda: manager.make(caller, body, once),
+        lambda slug: view_of(manager, caller, slug),
     )
 
 
 @router.get("/projects/{slug}", responses=of_project)
 def read_project(slug: Slug, caller: Caller, manager: Manager) -> ProjectView:
     """One project, with its stages and, if so, what is wrong with its manifest."""
-    return _view(manager, caller, slug)
-
-
-def _view(manager: Projects, caller: Principal, slug: Slug) -> ProjectView:
-    project = authorize(manager.context, caller, slug, "project.read")
-    return manager.view(project, manager.role(caller, project))
+    return view_of(manager, caller, slug)
 
 
 @router.delete("/projects/{slug}", status_code=204, responses=of_project)
-def delete_project(slug: Slug, caller: Caller, manager: Manager, remove_files: bool = False) -> Response:
-    """Stop what runs in it and take it off the site. `remove_files` deletes its folder as well."""
-    project = authorize(manager.context, caller, slug, "project.delete")
-    manager.delete(caller, project, remove_files=remove_files)
+def delete_project(
+    slug: Slug,
+    caller: Caller,
+    manager: Manager,
+    remove_files: Annotated[bool, Query(description="Its folder as well: put aside, or with `purge` deleted.")] = False,
+    purge: Annotated[bool, Query(description="At once and for good, also one that is in the trash.")] = False,
+) -> Response:
+    """Stop what runs in it and put it into the trash, where it can be restored for 30 days.
+
+    Kernels of notebooks are Jupyter's: they lose every right in the project, and go on until they are shut down there.
+    """
+    project = authorize(manager.context, caller, slug, "project.delete", trashed=purge)
+    if remove_files:
+        manager.find_folders([project])
+    if purge:
+        manager.life.purge(caller, project, remove_files=remove_files)
+    else:
+        manager.life.trash(caller, project, remove_files=remove_files)
     return Response(status_code=204)
 
 
@@ -96,12 +101,12 @@ def delete_project(slug: Slug, caller: Caller, manager: Manager, remove_files: b
 def grant_kernel(slug: Slug, body: KernelCreate, caller: Caller, manager: Manager) -> KernelGrant:
     """Environment and token file for a kernel that is about to start."""
     project = authorize(manager.context, caller, slug, "kernel.start", body.kernel_id, persons_only=True)
-    return manager.grant_kernel(caller, project, body.kernel_id, body.pid)
+    return manager.kernels.start(caller, project, body.kernel_id, body.pid)
 
 
 @router.delete("/projects/{slug}/kernels/{kernel_id}", status_code=204, responses=of_project)
 def end_kernel(slug: Slug, kernel_id: Known, caller: Caller, manager: Manager) -> Response:
     """The kernel has ended: its token is void."""
     project = authorize(manager.context, caller, slug, "kernel.start", kernel_id, persons_only=True)
-    manager.end_kernel(caller, project, kernel_id)
+    manager.kernels.end(caller, project, kernel_id)
     return Response(status_code=204)

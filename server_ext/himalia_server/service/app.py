@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from himalia import __version__
 
-from .. import clusters, deployments, pipelines, projects, tracking
+from .. import clusters, components, deployments, environments, pipelines, projects, tracking, vault
 from ..content import ContentStore
 from . import metrics, routes, stream
 from .children import Exit
@@ -55,19 +55,40 @@ def create_app(context: Context, shut_down: Callable[[], None]) -> FastAPI:
     state = app.state
     state.context, state.shut_down = context, shut_down
     state.projects = projects.Projects(context, layer)
+    state.environments = environments.Environments(context, state.projects)
+    state.projects.watch.sources = environments.source_files
+    state.vault = vault.Vault(context)
+    state.projects.kernels.secrets = state.vault.variables
+    state.components = components.Components(context, state.projects, content)
+    state.projects.kernels.sources = state.components.sources
+    state.projects.manifests.noticed.append(state.components.noticed)
     state.tracking = tracking.Tracking(context)
     state.clusters = clusters.Clusters(context, layer)
     state.pipelines = pipelines.Pipelines(context, state.projects, state.tracking, content)
     state.pipelines.has_cluster = state.clusters.exists
+    state.pipelines.components = state.components.for_run
+    state.pipelines.component_files = state.components.inside
     state.deployments = deployments.Deployments(context, state.tracking, layer)
+    state.deployments.freeze = state.components.frozen
+    state.deployments.paths_of = state.components.frozen_paths
     state.mlflow_proxy = tracking.MlflowProxy(state.tracking.socket)
-    state.projects.before_delete = [state.tracking.require]
-    state.projects.on_delete = [
+    life = state.projects.life
+    life.on_rest += [
+        state.environments.stop_all,
+        state.pipelines.stop_all,
+        state.clusters.end_all,
+        state.deployments.pause,
+    ]
+    life.on_wake += [state.deployments.go_on]
+    life.before_purge += [state.tracking.require]
+    life.on_purge += [
         state.pipelines.end_all,
+        state.environments.end_all,
         state.deployments.end_all,
         state.clusters.end_all,
         state.tracking.delete,
     ]
+    state.projects.count_models = state.tracking.count_models
 
     denials = Denials(context)
     state.gatekeeper_flush = denials.flush
@@ -114,7 +135,19 @@ def routed(lifespan: Any) -> FastAPI:
         responses=errors(400, 401, 413, 415, 422, 503, 507),
     )
     api = APIRouter(prefix="/api/v1")
-    rooms = (projects, clusters, pipelines, deployments, tracking, stream, metrics, routes)
+    rooms = (
+        projects,
+        environments,
+        vault,
+        components,
+        clusters,
+        pipelines,
+        deployments,
+        tracking,
+        stream,
+        metrics,
+        routes,
+    )
     for room in rooms:
         api.include_router(room.router)
     app.include_router(api)
@@ -136,7 +169,9 @@ def _start(app: FastAPI, context: Context) -> None:
     state = app.state
     steps = (
         state.tracking.start,
-        state.projects.repair_kernelspecs,
+        state.vault.repair,
+        state.environments.resume,
+        state.projects.start,
         state.clusters.resume,
         state.deployments.resume,
         state.pipelines.resume,
@@ -151,11 +186,15 @@ def _start(app: FastAPI, context: Context) -> None:
             return
         if context.due.is_set() or turn % HOUSEKEEPING_TURNS == 0:
             context.due.clear()
-            _guarded(state.projects.finish_deletions)
-            _guarded(state.projects.renew_tokens)
+            _guarded(state.projects.life.settle)
+            _guarded(state.projects.kernels.renew_tokens)
             _guarded(lambda: prune(context))
+            _guarded(lambda: environments.tidy(state.environments))
+            _guarded(lambda: components.tidy(state.components))
             _guarded(state.gatekeeper_flush)
-        for room in (state.tracking, state.clusters, state.deployments, state.pipelines):
+        _guarded(state.projects.kernels.start_zygotes)
+        _guarded(state.projects.watch.look)
+        for room in (state.tracking, state.clusters, state.deployments, state.environments, state.pipelines):
             _guarded(room.repair)
         context.due.wait(REPAIR)
 
@@ -177,6 +216,7 @@ def stop(app: FastAPI, *, keep_children: bool) -> None:
         context.children.detach()
     else:
         context.children.stop_all()
+        _guarded(app.state.projects.kernels.end_zygotes)
         shutil.rmtree(context.site.runtime, ignore_errors=True)
 
 
@@ -199,7 +239,8 @@ class _BodyLimit:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not scope["path"].startswith("/api/"):
+        upload = scope.get("path") == projects.UPLOAD_PATH  # it has a limit of its own
+        if scope["type"] != "http" or not scope["path"].startswith("/api/") or upload:
             await self.app(scope, receive, send)
             return
         told = dict(scope["headers"]).get(b"content-length", b"0")

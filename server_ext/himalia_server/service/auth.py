@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import Depends, Request
@@ -27,6 +28,23 @@ PERSON = re.compile(r"[^\s\x00-\x1f\x7f/:]{1,128}")
 """What an identity provider may call a person."""
 SHOWN = 200
 """Characters of what a refused caller named that go into the audit log."""
+WHILE_ARCHIVED = {
+    "project.read",
+    "project.archive",
+    "project.delete",
+    "project.move",
+    "project.export",
+    "member.read",
+    "member.write",
+    "run.read",
+    "run.progress",
+    "model.read",
+    "tracking.read",
+    "cluster.read",
+    "component.read",
+    "deployment.read",
+}
+"""What can be done in an archived project; the rest of it rests."""
 WHILE_DELETING = {"project.read", "project.delete", "run.read", "run.progress", "cluster.read", "deployment.read"}
 """What can still be done in a project whose deletion has begun."""
 
@@ -128,14 +146,17 @@ def authorize(
     subject: str | None = None,
     *,
     persons_only: bool = False,
+    trashed: bool = False,
 ) -> Project:
     """The project *slug*, when the caller may do *action* in it. A denial is audited.
 
-    `persons_only` refuses the tokens of kernels and stages, whatever their role.
+    `persons_only` refuses the tokens of kernels and stages, whatever their role. `trashed` also finds one that was
+    deleted and can still be restored.
 
     Raises:
         NotFound: there is no such project, or the caller may not know of it.
         Forbidden: the caller may see it but not do this.
+        Conflict: it is being deleted, or it is archived and this is not for such.
     """
     if action not in PROJECT_ACTIONS:
         raise KeyError(f"unknown action {action!r}")
@@ -144,9 +165,20 @@ def authorize(
         role = role_in(session, principal, project) if project is not None else None
     if project is None or role is None:
         deny(context, principal, action, slug, subject)
-        raise NotFound(f"There is no project {slug!r} that you can see.", hint="`himalia project list` shows yours.")
+        near = _nearest_project(context, principal, slug)
+        raise NotFound(
+            f"There is no project {slug!r} that you can see.", hint=f"{near}`himalia project list` shows yours."
+        )
+    if project.trashed_at is not None and not trashed:
+        raise NotFound(
+            f"The project {slug} is in the trash.", hint=f"An owner can bring it back: himalia project restore {slug}"
+        )
     if project.deleting is not None and action not in WHILE_DELETING:
-        raise Conflict(f"The project {slug} is being deleted.")
+        raise Conflict(f"The project {slug} is being deleted.", hint="Wait until it is gone.")
+    if project.archived_at is not None and action not in WHILE_ARCHIVED:
+        raise Conflict(
+            f"The project {slug} is archived.", hint=f"An owner can bring it back: himalia project unarchive {slug}"
+        )
     if persons_only and principal.purpose != "user":
         deny(context, principal, action, slug, subject)
         whose = "a guest of this Jupyter server" if principal.purpose == "forwarded" else f"a {principal.purpose}"
@@ -163,6 +195,16 @@ def authorize(
             else "Code in a kernel or stage is limited on purpose: use JupyterLab or the himalia command.",
         )
     return project
+
+
+def _nearest_project(context: Context, principal: Principal, slug: str) -> str:
+    """A question whether another one was meant, of those that the caller may see; or nothing."""
+    with context.database.read() as session:
+        known = [
+            row[0] for row in session.execute(visible(principal, Project.slug).where(Project.trashed_at.is_(None)))
+        ]
+    close = get_close_matches(slug, known, n=1)
+    return f"Did you mean {close[0]!r}? " if close else ""
 
 
 def authorize_site(context: Context, principal: Principal, action: str) -> None:

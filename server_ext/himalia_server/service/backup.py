@@ -33,15 +33,17 @@ from himalia import __version__
 from ..locking import LockTimeout, acquire
 from ..store import Database, Project, Revision, Token
 from ..store.copying import copy_to_file
-from . import lifecycle
+from . import keyring, lifecycle
 from .context import open_store
 from .site import Site, private_folder
 
 FORMAT = 1
 INDEX = "backup.json"
 STORE, TRACKING = "himalia.db", "mlflow.db"
-FOLDERS = ("content", "models", "mlflow-artifacts")
+FOLDERS = ("content", "models", "mlflow-artifacts", "templates")
 FILES = ("site.json", "settings.toml", "remembered.json")
+KEYS = keyring.FILE
+"""Without them the projects' secrets in the database could never be opened again."""
 PROJECTS = "project-folders"
 SKIPPED = {"incoming"}
 BLOCK = 1 << 20
@@ -101,6 +103,7 @@ def back_up(site: Site, target: Path, *, with_projects: bool, progress: Progress
 
 def _write(site: Site, file: IO[bytes], scratch: Path, *, with_projects: bool, progress: Progress) -> Summary:
     progress("copying the databases")
+    before = _keys(site)
     store = open_store(site, site.settings())
     try:
         copy_to_file(store.engine, scratch / STORE)
@@ -115,6 +118,10 @@ def _write(site: Site, file: IO[bytes], scratch: Path, *, with_projects: bool, p
         ):
             source.backup(copy)
             copy.execute("PRAGMA journal_mode=DELETE")
+    # a rotation meanwhile: the copy of the database may need the keys from before or from after it
+    keys = _keys(site).merged(before)
+    if keys.keys:
+        keys.write(scratch / KEYS)
     entries: dict[str, dict[str, Any]] = {}
     with tarfile.open(fileobj=file, mode="w:gz", compresslevel=1) as archive:
         for name, path in _members(site, scratch, projects if with_projects else []):
@@ -132,8 +139,15 @@ def _write(site: Site, file: IO[bytes], scratch: Path, *, with_projects: bool, p
     return summary
 
 
+def _keys(site: Site) -> keyring.Keyring:
+    try:
+        return keyring.Keyring.read(site.home / KEYS)
+    except keyring.KeyringError as error:
+        raise BackupError(f"The keys of the projects' secrets cannot be copied: {error}") from error
+
+
 def _members(site: Site, scratch: Path, projects: list[Project]) -> Iterator[tuple[str, Path]]:
-    for name in (STORE, TRACKING):
+    for name in (STORE, TRACKING, KEYS):
         if (scratch / name).exists():
             yield name, scratch / name
     for name in FILES:
@@ -350,6 +364,7 @@ def _move_paths(store: Database, index: dict[str, Any], home: Path) -> dict[str,
             revision.model_path = moved(revision.model_path)
         for project in session.scalars(select(Project)):
             project.path = moved(project.path)
+            project.trash = moved(project.trash) if project.trash is not None else None
             folders[project.slug] = Path(project.path)
         for token in session.scalars(select(Token).where(Token.revoked_at.is_(None))):
             token.revoked_at = time.time()

@@ -50,14 +50,16 @@ class Change:
             once.record(self.session, subject)
 
     def require_live(self, project: Project) -> None:
-        """Refuse, within this transaction, what would begin in a project that is being deleted.
+        """Refuse, within this transaction, what would begin in a project that is being deleted, or is archived.
 
         Raises:
             Conflict: it is, or is gone already.
         """
         row = self.session.get(Project, project.id, populate_existing=True)
-        if row is None or row.deleting is not None:
+        if row is None or row.deleting is not None or row.trashed_at is not None:
             raise Conflict(f"The project {project.slug} is being deleted.")
+        if row.archived_at is not None:
+            raise Conflict(f"The project {project.slug} is archived.", hint=f"himalia project unarchive {project.slug}")
 
     def audit(self, action: str, project: Project | None, subject: str | None, **detail: Any) -> None:
         """Record who did it."""

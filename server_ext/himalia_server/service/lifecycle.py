@@ -233,6 +233,8 @@ def sweep(site: Site) -> list[str]:
     Raises:
         ServiceError: a service of this site holds on to it all the same.
     """
+    from himalia_kernels.zygotes import end_all
+
     from .children import Children
 
     ended = []
@@ -248,6 +250,7 @@ def sweep(site: Site) -> list[str]:
         children = Children(site, 0)
         left = [child.spec.name for child in children.adopt(restart=False) if not child.ended.is_set()]
         children.stop_all()
+        end_all(site.zygotes)
         shutil.rmtree(site.runtime, ignore_errors=True)
         site.state_file.unlink(missing_ok=True)
     finally:

@@ -187,8 +187,9 @@ class SiteMetrics:
         from prometheus_client.core import GaugeMetricFamily
 
         with self.context.database.read() as session:
-            count = session.scalar(select(func.count()).select_from(Project))
-        return GaugeMetricFamily("himalia_projects", "Projects of the site.", value=count)
+            kept = Project.archived_at.is_(None) & Project.trashed_at.is_(None)
+            count = session.scalar(select(func.count()).select_from(Project).where(kept))
+        return GaugeMetricFamily("himalia_projects", "Projects that are neither archived nor deleted.", value=count)
 
     def _by_state(self, name: str, text: str, column: InstrumentedAttribute[str]) -> Any:
         from prometheus_client.core import GaugeMetricFamily

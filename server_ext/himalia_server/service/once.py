@@ -15,7 +15,7 @@ from fastapi import Depends, Header, Request
 from sqlalchemy.orm import Session
 
 from ..store import RequestKey
-from .auth import Caller
+from .auth import Caller, Principal
 from .inputs import Form
 from .problems import Invalid
 
@@ -99,9 +99,14 @@ async def _once(
 ) -> Once | None:
     if idempotency_key is None:
         return None
-    asked = f"{request.method} {request.url.path}\n".encode() + await request.body()
+    return once_of(caller, idempotency_key, request, await request.body())
+
+
+def once_of(caller: Principal, key: str, request: Request, body: bytes) -> Once:
+    """A caller's key for a request whose *body*, or what stands for it, was read already."""
+    asked = f"{request.method} {request.url.path}\n".encode() + body
     owner = f"{caller.purpose}:{caller.project_id or ''}:{caller.user}"
-    return Once(owner, idempotency_key, hashlib.sha256(asked).hexdigest())
+    return Once(owner, key, hashlib.sha256(asked).hexdigest())
 
 
 OnceKey = Annotated[Once | None, Depends(_once)]

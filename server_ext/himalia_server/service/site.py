@@ -169,6 +169,11 @@ class Site:
         return Path(temporary if len(temporary) < SHORT else "/tmp") / f"himalia-{os.getuid()}-{self.id}"  # noqa: S108
 
     @property
+    def zygotes(self) -> Path:
+        """Where zygotes have their sockets, facts and logs."""
+        return self.runtime / "zyg"
+
+    @property
     def database(self) -> Path:
         """The site's SQLite database."""
         return self.home / "himalia.db"

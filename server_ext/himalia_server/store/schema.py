@@ -7,7 +7,7 @@ import threading
 import time
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Float, ForeignKey, Index, Integer, String, Text, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, Float, ForeignKey, Index, Integer, LargeBinary, String, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -92,6 +92,94 @@ class Project(Base):
     created_at: Mapped[float] = mapped_column(Float, default=now)
     deleting: Mapped[str | None] = mapped_column(String(16))
     """"keep" or "remove" (its folder) once its deletion has begun; nothing new starts in it from then on."""
+    archived_at: Mapped[float | None] = mapped_column(Float)
+    """Hidden, and nothing runs in it."""
+    trashed_at: Mapped[float | None] = mapped_column(Float)
+    """Deleted, and kept for some days in which that can be undone."""
+    trash: Mapped[str | None] = mapped_column(Text)
+    """Where its folder was put when it was deleted with its files."""
+    environment_id: Mapped[str | None] = mapped_column(String(32))
+    """The environment in use; null: the site's own."""
+
+
+class Environment(Base):
+    """An environment on the disk, shared by all projects whose lock is the same."""
+
+    __tablename__ = "environments"
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    key: Mapped[str] = mapped_column(String(64), unique=True)
+    """SHA-256 over lock, interpreter and kind."""
+    lock: Mapped[str] = mapped_column(String(80))
+    folder: Mapped[str] = mapped_column(Text)
+    python: Mapped[str] = mapped_column(Text)
+    overlay: Mapped[bool] = mapped_column()
+    """Whether it lies over the site's own packages."""
+    packages: Mapped[int] = mapped_column(Integer)
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    created_at: Mapped[float] = mapped_column(Float, default=now)
+    used_at: Mapped[float] = mapped_column(Float, default=now)
+
+
+class Build(Base):
+    """One making of a project's environment; its log is a file of the site."""
+
+    __tablename__ = "builds"
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    project_id: Mapped[str] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
+    state: Mapped[str] = mapped_column(String(16))
+    step: Mapped[str | None] = mapped_column(Text)
+    source: Mapped[str] = mapped_column(String(80))
+    """Digest of what was asked for: the manifest's table and the files that it names."""
+    error: Mapped[str | None] = mapped_column(Text)
+    package: Mapped[str | None] = mapped_column(String(200))
+    """The package that could not be had, when one is to blame."""
+    environment_id: Mapped[str | None] = mapped_column(String(32))
+    created_by: Mapped[str] = mapped_column(String(128))
+    created_at: Mapped[float] = mapped_column(Float, default=now)
+    ended_at: Mapped[float | None] = mapped_column(Float)
+    __table_args__ = (Index("ix_builds_project_id_id", "project_id", "id"),)
+
+
+class Secret(Base):
+    """A value that kernels and stages of a project find in their environment; the key to it lies outside the store."""
+
+    __tablename__ = "secrets"
+    project_id: Mapped[str] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"), primary_key=True)
+    name: Mapped[str] = mapped_column(String(128), primary_key=True)
+    sealed: Mapped[bytes] = mapped_column(LargeBinary)
+    created_by: Mapped[str] = mapped_column(String(128))
+    changed_at: Mapped[float] = mapped_column(Float, default=now)
+
+
+class Component(Base):
+    """One published version of a project's `src/`; it outlives the project, since others use it."""
+
+    __tablename__ = "components"
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    project_id: Mapped[str | None] = mapped_column(ForeignKey("projects.id", ondelete="SET NULL"), index=True)
+    name: Mapped[str] = mapped_column(String(130))
+    """`project/component`."""
+    version: Mapped[str] = mapped_column(String(64))
+    digest: Mapped[str] = mapped_column(String(80))
+    """The snapshot's."""
+    modules: Mapped[list[Any]] = mapped_column(default=list)
+    """Names that it makes importable."""
+    note: Mapped[str] = mapped_column(Text, default="")
+    created_by: Mapped[str] = mapped_column(String(128))
+    created_at: Mapped[float] = mapped_column(Float, default=now)
+    __table_args__ = (UniqueConstraint("name", "version"),)
+
+
+class ComponentUse(Base):
+    """A component that somebody who may see it has given to a project."""
+
+    __tablename__ = "component_uses"
+    project_id: Mapped[str] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"), primary_key=True)
+    name: Mapped[str] = mapped_column(String(130), primary_key=True)
+    """`project/component`, in whatever version."""
+    added_by: Mapped[str] = mapped_column(String(128))
+    added_at: Mapped[float] = mapped_column(Float, default=now)
+    __table_args__ = (Index("ix_component_uses_name", "name"),)
 
 
 class Member(Base):
@@ -158,6 +246,8 @@ class Kernel(Base):
     token_id: Mapped[str] = mapped_column(String(32))
     owner_pid: Mapped[int] = mapped_column(Integer)
     owner_ticks: Mapped[str] = mapped_column(String(80))
+    environment: Mapped[str | None] = mapped_column(String(80))
+    """Digest of the lock that it was started with."""
     created_at: Mapped[float] = mapped_column(Float, default=now)
 
 
@@ -188,6 +278,8 @@ class Run(Base):
     status: Mapped[str] = mapped_column(String(24))
     params: Mapped[dict[str, Any]] = mapped_column(default=dict)
     snapshot: Mapped[str] = mapped_column(String(80))
+    environment: Mapped[str | None] = mapped_column(String(80))
+    """Digest of the environment's lock; null: the site's own."""
     manifest: Mapped[dict[str, Any]] = mapped_column(default=dict)
     reason: Mapped[str | None] = mapped_column(Text)
     cancel_requested_by: Mapped[str | None] = mapped_column(String(128))
@@ -245,6 +337,8 @@ class Revision(Base):
     model_version: Mapped[str] = mapped_column(String(32))
     model_digest: Mapped[str] = mapped_column(String(80))
     model_path: Mapped[str] = mapped_column(Text)
+    sources: Mapped[str | None] = mapped_column(String(80))
+    """Snapshot of the modules that the model may import: of the run that made it, else of the day it was deployed."""
     weight: Mapped[int] = mapped_column(Integer)
     requested: Mapped[bool] = mapped_column(default=False)
     """Asked for by somebody who may not deploy; waits for one who may. Bound to the digest above."""

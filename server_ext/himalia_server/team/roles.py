@@ -29,9 +29,20 @@ _OWNERS = frozenset({Role.OWNER})
 
 PROJECT_ACTIONS: dict[str, frozenset[Role]] = {
     "project.read": _EVERYBODY,
+    "project.edit": _EDITORS,
+    "project.export": _EDITORS,
+    "project.archive": _OWNERS,
+    "project.move": _OWNERS,
     "project.delete": _OWNERS,
     "member.read": _EVERYBODY,
     "member.write": _OWNERS,
+    "secret.list": _EDITORS,
+    "secret.write": _OWNERS,
+    "component.read": _EVERYBODY,
+    "component.publish": _EDITORS,
+    "component.use": _EDITORS,
+    "environment.read": _EVERYBODY,
+    "environment.build": _EDITORS,
     "kernel.start": _EDITORS,
     "cluster.read": _EVERYBODY,
     "cluster.connect": _EDITORS,
@@ -55,6 +66,7 @@ PROJECT_ACTIONS: dict[str, frozenset[Role]] = {
 
 SITE_ACTIONS: dict[str, frozenset[SiteRole]] = {
     "site.manage": frozenset({SiteRole.ADMIN}),
+    "template.write": frozenset({SiteRole.ADMIN}),
     "audit.read": frozenset({SiteRole.ADMIN, SiteRole.AUDITOR}),
     "metrics.read": frozenset({SiteRole.ADMIN, SiteRole.AUDITOR}),
 }

@@ -36,6 +36,8 @@ FIRST_PATIENCE, LONGEST_PATIENCE = 10.0, 300.0
 """Seconds to wait before MLflow is tried again that could not be started."""
 HEALTH_SECONDS = 2.0
 WORKSPACE_SECONDS = 5.0
+RUN_TAG = "himalia.run"
+"""Of a stage's run: the id of the pipeline's."""
 NEWEST = 5
 """Versions of a model, from the newest, that are told with their metrics."""
 
@@ -223,7 +225,7 @@ class Tracking:
         Raises:
             TrackingUnavailable: MLflow does not answer.
         """
-        tags = {"himalia.run": run_id, "himalia.stage": stage, "mlflow.source.type": "NOTEBOOK"}
+        tags = {RUN_TAG: run_id, "himalia.stage": stage, "mlflow.source.type": "NOTEBOOK"}
         try:
             client = self.client(project)
             experiment = self._experiments.get(project.slug) or client.get_or_create_experiment(project.slug)
@@ -250,6 +252,14 @@ class Tracking:
             client.end_run(tracking_run, ended)
         except (MlflowUnavailable, MlflowError) as error:
             raise TrackingUnavailable(str(error)) from error
+
+    def count_models(self, project: Project) -> tuple[int, int] | None:
+        """How many registered models and versions a project has; None while MLflow does not answer."""
+        try:
+            models = self.models(project)
+        except Unavailable:
+            return None
+        return len(models), sum(len(model.versions) for model in models)
 
     def models(self, project: Project) -> list[ModelView]:
         """Registered models with their versions and aliases, newest version first."""
@@ -310,6 +320,20 @@ class Tracking:
             hint=nearest(missing[0], missing[1]),
             field="model",
         )
+
+    def pipeline_run(self, project: Project, name: str, version: str) -> str | None:
+        """The run of the project's pipeline that made a model version; None when it was made elsewhere."""
+        with _problems():
+            client = self._client_or_503(project)
+            models = (model for model in client.list_models() if model["name"] == name)
+            versions = (entry for model in models for entry in model["versions"] if str(entry["version"]) == version)
+            run_id = next((entry.get("run_id") for entry in versions), None)
+            if not run_id:
+                return None
+            try:
+                return client.get_run(run_id).tags.get(RUN_TAG)
+            except MlflowError:
+                return None  # deleted in MLflow; the version lives on without it
 
     def download(self, project: Project, name: str, version: str, target: Path) -> None:
         """Fetch the files of a model version into *target*."""

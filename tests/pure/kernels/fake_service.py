@@ -34,6 +34,8 @@ class FakeService:
     kernel_answer: int = 201
     undecided: int = 0  # how often to answer that a run, a champion or an endpoint is not there yet
     address: str = ""
+    granted: dict[str, Any] = field(default_factory=dict)  # optional fields of every grant
+    variables: dict[str, str] = field(default_factory=dict)  # more of every grant's environment
 
     def calls(self, method: str, ending: str) -> list[Any]:
         """The bodies of the requests so far whose path ends with *ending*."""
@@ -51,8 +53,10 @@ class FakeService:
             "MLFLOW_TRACKING_URI": f"{self.address}/mlflow/{SLUG}",
             "MLFLOW_EXPERIMENT_NAME": SLUG,
             "MLFLOW_DISABLE_TELEMETRY": "true",
+            **self.variables,
         }
         return {
+            **self.granted,
             "env": env,
             "cwd": str(self.project),
             "token_file": str(path),

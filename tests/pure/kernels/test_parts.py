@@ -66,7 +66,8 @@ def test_kernelspec(tmp_path: Path) -> None:
     config = {"project": SLUG, "site": str(tmp_path / "home"), "pass_environment": ["AWS_*"]}
     assert document["metadata"]["kernel_provisioner"] == {"provisioner_name": "himalia", "config": config}
     write_kernelspec(tmp_path, "a-b", "B", sys.executable, LAYER, SLUG, tmp_path / "home")
-    assert [path.name for path in folder.iterdir()] == ["kernel.json"]
+    drawn = ["kernel.json", "logo-32x32.png", "logo-64x64.png", "logo-svg.svg"]
+    assert sorted(path.name for path in folder.iterdir()) == drawn
     assert remove_kernelspec(tmp_path, "a-b")
     assert not remove_kernelspec(tmp_path, "a-b")
     assert list(tmp_path.iterdir()) == []

@@ -33,3 +33,12 @@ def test_with_git_what_is_ignored_stays_out(folder: Path) -> None:
     subprocess.run(["git", "init", "-q", str(folder)], check=True)
     (folder / ".gitignore").write_text("src/\n")
     assert code_files(folder, MANIFEST) == ["a.ipynb", "sql/q.txt"]
+
+
+def test_the_settings_of_a_folder_name_no_program_that_is_run(folder: Path) -> None:
+    subprocess.run(["git", "init", "-q", str(folder)], check=True)
+    subprocess.run(["git", "-C", str(folder), "add", "a.ipynb"], check=True)
+    ran = folder / "ran"
+    subprocess.run(["git", "-C", str(folder), "config", "core.fsmonitor", f"touch {ran}; false"], check=True)
+    assert "a.ipynb" in code_files(folder, MANIFEST)
+    assert not ran.exists()

@@ -70,6 +70,15 @@ def test_broken_toml_names_the_line() -> None:
         parse_manifest("[project]\nname = \n")
 
 
+def test_only_the_circle_is_named_and_not_who_waits_for_it() -> None:
+    stages = "".join(
+        f'[stages.{name}]\nnotebook = "{name}.ipynb"\nafter = {after}\n'
+        for name, after in (("late", ["b"]), ("free", []), ("a", ["b"]), ("b", ["free", "c"]), ("c", ["a"]))
+    )
+    with pytest.raises(ManifestFault, match=r"circle: b → c → a → b\b"):
+        parse_manifest(f"[project]\nname = 'x'\n{stages}")
+
+
 def test_a_circle_is_named() -> None:
     text = "[project]\nname='x'\n[stages.a]\nnotebook='a.ipynb'\nafter=['b']\n"
     text += "[stages.b]\nnotebook='b.ipynb'\nafter=['a']\n"

@@ -39,6 +39,7 @@ def context(store: Database) -> Context:
 
 
 def add_project(session: Any, folder: Path, slug: str) -> None:
+    (folder / slug).mkdir()
     project = Project(slug=slug, path=str(folder / slug), python="python", kernelspec=slug, created_by="ada")
     session.add(project)
     session.flush()

@@ -18,7 +18,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from himalia_server.clusters.models import ClusterCreate
 from himalia_server.deployments.models import DeploymentCreate, KeyCreate
 from himalia_server.pipelines.models import StageProgress
-from himalia_server.projects.models import KernelCreate
+from himalia_server.projects.kernels.models import KernelCreate
 from himalia_server.service.app import describe
 from himalia_server.service.inputs import Name, Slug, printable
 from himalia_server.service.once import KeyText
@@ -191,7 +191,12 @@ def test_every_operation_documents_what_the_door_answers() -> None:
 
 def test_every_list_has_a_limit_and_a_cursor() -> None:
     document = describe()
-    unpaged = {"/api/v1/templates"}  # as many as are installed
+    unpaged = {
+        "/api/v1/templates",  # as many as are installed
+        "/api/v1/environments",  # as many as the disk holds
+        "/api/v1/projects/{slug}/problems",  # of one file
+        "/api/v1/projects/{slug}/secrets",  # each is a variable of the same process
+    }
     for path, operations in document["paths"].items():
         schema = operations.get("get", {}).get("responses", {}).get("200", {}).get("content", {})
         name = schema.get("application/json", {}).get("schema", {}).get("$ref", "").rpartition("/")[2]

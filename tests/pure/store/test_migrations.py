@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import JSON, Boolean, Column, Connection, Float, Integer, MetaData, insert, select, text
+from sqlalchemy import JSON, Boolean, Column, Connection, Float, Integer, LargeBinary, MetaData, insert, select, text
 
 from himalia_server.store import Base, Database, SchemaTooNew, StoreRefused, User, copying, engines
 from himalia_server.store.copying import VERSION_TABLE, copy_to_file
@@ -30,6 +30,8 @@ def example(column: Column[Any], number: int) -> Any:
         return number
     if isinstance(kind, Float):
         return 1790000000.123456 + number
+    if isinstance(kind, LargeBinary):
+        return b"\x00\xff" + bytes([number])
     if column.foreign_keys:
         (leads,) = column.foreign_keys
         return f"{leads.column.name} 1"

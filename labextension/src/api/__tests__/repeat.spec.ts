@@ -23,6 +23,7 @@ function sender(...errors: Error[]) {
 describe('an act that makes something', () => {
   it.each([
     'projects',
+    'templates',
     'projects/a/runs',
     'projects/a/clusters',
     'projects/a/deployments/b/tokens'

@@ -53,6 +53,8 @@ function run(status: string, stages: StageRun[] = [], reason: string | null = nu
     project: 'p',
     status,
     reason,
+    components: {},
+    environment: null,
     snapshot: 's',
     created_by: 'ada',
     created_at: 1,

@@ -9,6 +9,7 @@ import type { Project } from '../../api/types';
 import { browserParts } from '../parts';
 
 const projects = [{ slug: 'flights' }, { slug: 'other' }] as Project[];
+const NO_KEEPERS = { restorer: null, resolver: null, status: null, savesSilently: () => true };
 let state: StateDB;
 
 function page(
@@ -20,7 +21,7 @@ function page(
   window.history.replaceState({}, '', `/base/lab${search}`);
   const serverSettings = ServerConnection.makeSettings(fetch && { fetch });
   const app = { serviceManager: { serverSettings } } as unknown as JupyterFrontEnd;
-  return browserParts(app, null, state, nullTranslator.load('himalia'));
+  return browserParts(app, null, state, nullTranslator.load('himalia'), NO_KEEPERS);
 }
 
 beforeEach(() => {
@@ -100,5 +101,18 @@ describe('a question', () => {
     await parts.request('POST', 'projects/a/runs/1/cancel');
     await parts.request('GET', 'projects/a/runs');
     expect(keys).toEqual([expect.stringMatching(/^[0-9a-f-]{36}$/), null, null]);
+  });
+
+  it('is named when somebody wants to follow it, and a file is not taken twice', async () => {
+    const headers: Headers[] = [];
+    const parts = page('', '', request => {
+      headers.push((request as Request).headers);
+      return Promise.resolve(new Response('{}'));
+    });
+    await parts.request('POST', 'projects', {}, 'my-id');
+    await parts.upload('project-imports?name=a', new Blob(['zip']));
+    expect(headers[0].get('X-Request-ID')).toBe('my-id');
+    expect(headers[1].get('Idempotency-Key')).toMatch(/^[0-9a-f-]{36}$/);
+    expect(headers[1].get('Content-Type')).toBe('application/octet-stream');
   });
 });

@@ -38,6 +38,8 @@ function run(id: string, change: Partial<Run> = {}): Run {
     project: 'flights',
     status: 'running',
     reason: null,
+    components: {},
+    environment: null,
     snapshot: '',
     created_by: 'ada',
     created_at: 100,
@@ -59,6 +61,10 @@ function project(slug: string, change: Partial<Project> = {}): Project {
     role: 'owner',
     stages: [],
     problem: null,
+    missing: false,
+    archived_at: null,
+    trashed_at: null,
+    purged_at: null,
     ...change
   };
 }
@@ -203,8 +209,14 @@ class Parts extends FakeParts implements IHimaliaParts {
   left = 0;
   before: string | null = null;
 
-  async request<T>(_method: string, path: string): Promise<T> {
+  upload = () => Promise.reject(new Error('no files here'));
+  download = () => Promise.reject(new Error('no files here'));
+
+  ids: (string | undefined)[] = [];
+
+  async request<T>(_method: string, path: string, _body?: unknown, id?: string): Promise<T> {
     this.asked.push(path);
+    this.ids.push(id);
     const answer = this.answers[path];
     if (!answer) {
       throw Object.assign(new Error(`no ${path}`), { status: 404 });
@@ -276,6 +288,76 @@ describe('the open project', () => {
     expect(himalia.store?.runs.items?.[0].stages[1]).toMatchObject({ cell: 2, label: 'Fit' });
   });
 
+  it('passes on how far a request is, to who asked and while it is under way', async () => {
+    const later = new Later<object>();
+    parts.answers['making'] = () => later.promise;
+    const told: unknown[] = [];
+    const made = himalia.request('POST', 'making', {}, progress => told.push(progress));
+    const id = parts.ids[parts.ids.length - 1] ?? '';
+    const step = (subject: string, percent: number | null) =>
+      parts.socket.say(event(1, 'project.making', subject, { step: 'Receiving', percent }, null));
+    step(id, 42);
+    step('another', 43);
+    step(id, null);
+    later.resolve({});
+    await made;
+    step(id, 99);
+    expect(told).toEqual([
+      { step: 'Receiving', percent: 42 },
+      { step: 'Receiving', percent: null }
+    ]);
+    await parts.clock.pass(1000);
+    expect(parts.asked).toEqual(['making']); // it is no reason to read the projects anew
+  });
+
+  it('keeps what was last read from a manifest that cannot be read', async () => {
+    const stages = [{ name: 'train' }] as Project['stages'];
+    parts.projects = [{ ...parts.projects[0], stages }];
+    void himalia.refresh();
+    await parts.clock.pass(1000);
+    parts.answers['projects/flights'] = () => ({
+      ...parts.projects[0],
+      name: 'flights',
+      stages: [],
+      problem: 'himalia.toml, line 3: no'
+    });
+    himalia.saved('flights/himalia.toml');
+    await parts.clock.pass(1000);
+    expect(himalia.store?.project).toMatchObject({ problem: 'himalia.toml, line 3: no', stages });
+  });
+
+  it('looks again at what follows from files when the page is seen, and when the manifest was mended', async () => {
+    parts.answers['projects/flights/problems'] = () => ({ items: [] });
+    himalia.store?.part({ path: 'problems', topics: ['project.'] });
+    await parts.clock.pass(1000);
+    parts.asked = [];
+    himalia.seen();
+    await parts.clock.pass(1000);
+    expect(parts.asked.sort()).toEqual(['projects/flights', 'projects/flights/problems']);
+    parts.asked = [];
+    parts.answers['projects/flights'] = () => ({ ...parts.projects[0], problem: 'line 3: no' });
+    await Promise.all([himalia.store?.refreshProject(), parts.clock.pass(1000)]);
+    await parts.clock.pass(1000);
+    expect(parts.asked.sort()).toEqual(['projects/flights', 'projects/flights/problems']);
+  });
+
+  it('reads members again when an event is on them, and what the user may do now', async () => {
+    const question = { path: 'members', topics: ['project.members'] };
+    parts.answers['projects/flights/members'] = () => ({ items: [], next: null });
+    himalia.store?.part(question);
+    await parts.clock.pass(1000);
+    parts.asked = [];
+    parts.projects = [{ ...parts.projects[0], role: 'viewer' }];
+    parts.socket.say(event(1, 'project.members', 'flights', { user: 'ada', role: 'viewer' }));
+    await parts.clock.pass(1000);
+    expect(parts.asked.sort()).toEqual([
+      'projects',
+      'projects/flights',
+      'projects/flights/members'
+    ]);
+    expect(himalia.store?.project.role).toBe('viewer');
+  });
+
   it('reads models when a stage has succeeded, for they may be new', async () => {
     parts.socket.say(event(1, 'stage.ended', 'r', { stage: 'train', status: 'succeeded' }));
     await parts.clock.pass(1000);
@@ -323,6 +405,40 @@ describe('the open project', () => {
     parts.socket.say(event(1, 'project.deleted', 'flights'));
     await parts.clock.pass(1000);
     expect([himalia.store, himalia.deleted, himalia.projects]).toEqual([null, 'flights', []]);
+  });
+
+  it('is told to have ended once the list tells it too, wherever that was done', async () => {
+    const told: unknown[] = [];
+    himalia.ended.connect((_, { project: { slug }, deleted }) => told.push([slug, deleted]));
+    // a page that has slept hears of an end that was undone since then
+    parts.socket.say(event(1, 'project.archived', 'flights'));
+    await parts.clock.pass(1000);
+    parts.socket.say(event(2, 'project.unarchived', 'flights'));
+    await parts.clock.pass(1000);
+    parts.projects = [];
+    void himalia.refresh();
+    await parts.clock.pass(1000);
+    expect(told).toEqual([]);
+    parts.projects = [project('flights')];
+    void himalia.refresh();
+    await parts.clock.pass(1000);
+    parts.projects = [];
+    parts.socket.say(event(3, 'project.trashed', 'flights'));
+    await parts.clock.pass(1000);
+    expect(told).toEqual([['flights', true]]);
+    void himalia.refresh();
+    await parts.clock.pass(1000);
+    expect(told).toHaveLength(1);
+  });
+
+  it('is asked again when an answer about its files is', async () => {
+    himalia.store?.part({ path: 'environment', topics: ['environment.', 'project.file'] });
+    await parts.clock.pass(1000);
+    parts.asked.length = 0;
+    parts.projects = [project('flights', { problem: 'himalia.toml, line 3' })];
+    parts.socket.say(event(1, 'environment.failed', 'b'));
+    await parts.clock.pass(1000);
+    expect(himalia.store?.project.problem).toBe('himalia.toml, line 3');
   });
 
   it('is open again when it is made again', async () => {
@@ -409,5 +525,51 @@ describe('the open project', () => {
     await parts.clock.pass(1000);
     await himalia.open('other');
     expect(himalia.store?.slug).toBe('flights');
+  });
+});
+
+async function opened(parts: Parts): Promise<Himalia> {
+  const himalia = new Himalia(parts);
+  await himalia.machine.begin();
+  parts.socket.welcome();
+  await parts.clock.pass(1000);
+  return himalia;
+}
+
+describe('what a room asks about the project', () => {
+  const question = { path: 'environment', topics: ['environment.'] };
+
+  it('is asked once, and again when events or a saved file change it', async () => {
+    const parts = new Parts();
+    let state = 'building';
+    parts.answers['projects/flights/environment'] = () => ({ state });
+    const himalia = await opened(parts);
+    const { store } = himalia;
+    expect(store?.part(question).value).toBeNull();
+    store?.part(question);
+    await parts.clock.pass(0);
+    expect(store?.part(question).value).toEqual({ state: 'building' });
+    const asked = () => parts.asked.filter(path => path.endsWith('/environment')).length;
+    expect(asked()).toBe(1);
+    state = 'ready';
+    parts.socket.say(event(1, 'environment.ready', 'b'));
+    parts.socket.say(event(2, 'cluster.state', 'local'));
+    await parts.clock.pass(100);
+    expect(store?.part(question).value).toEqual({ state: 'ready' });
+    expect(asked()).toBe(2);
+  });
+
+  it('keeps the last answer beside a problem', async () => {
+    const parts = new Parts();
+    parts.answers['projects/flights/environment'] = () => ({ state: 'ready' });
+    const { store } = await opened(parts);
+    store?.part(question);
+    await parts.clock.pass(0);
+    delete parts.answers['projects/flights/environment'];
+    parts.socket.say(event(1, 'environment.failed', 'b'));
+    await parts.clock.pass(100);
+    const { value, problem } = store?.part(question) ?? {};
+    expect(value).toEqual({ state: 'ready' });
+    expect(problem?.message).toContain('no projects/flights/environment');
   });
 });

@@ -9,6 +9,7 @@ from typing import Any
 
 from himalia import __version__
 
+from ..output import several
 from .finding import Place, Verdict, existing, trouble, well
 
 EXTENSION = "himalia_server.extension"
@@ -102,7 +103,7 @@ def kernels(place: Place) -> Verdict | None:
         return trouble(
             f"no kernel is installed for {', '.join(lacking)}", "himalia down, then himalia up: that writes them anew."
         )
-    return well(f"{len(rows)} projects have theirs")
+    return well(f"{several(len(rows), 'project')} {'has' if len(rows) == 1 else 'have'} theirs")
 
 
 def _json(file: Path) -> dict[str, Any]:

@@ -155,7 +155,8 @@ def leftovers(place: Place) -> Verdict | None:
         return None
     living = place.children()
     if place.process() is not None or lifecycle.starting(place.site):
-        return well(f"{len(living)} processes are watched by the service")
+        are = "is" if len(living) == 1 else "are"
+        return well(f"{len(living)} process{'es' if len(living) != 1 else ''} {are} watched by the service")
     names = ", ".join(living)
     if living and place.site.state_file.exists():
         return well(f"{names} go on, until the next service takes them over")

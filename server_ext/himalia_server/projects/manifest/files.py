@@ -7,7 +7,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from .manifest import Manifest
+from .tables import Manifest
 
 PATTERNS = ("*.ipynb", "*.py", "*.toml", "*.sql", "*.json", "*.yaml", "*.yml")
 LIMIT = 10 << 20
@@ -15,14 +15,15 @@ LIMIT = 10 << 20
 SKIPPED = {".git", ".himalia", ".ipynb_checkpoints", "__pycache__", "node_modules", ".venv", "venv"}
 
 
-def code_files(folder: Path, manifest: Manifest) -> list[str]:
-    """Relative POSIX paths of the code: what git tracks or would track, by `PATTERNS` and `[snapshot] include`.
+def code_files(folder: Path, manifest: Manifest, more: tuple[str, ...] = ()) -> list[str]:
+    """Relative POSIX paths of the code: what git tracks or would track, by `PATTERNS`, *more* of them, and
+    `[snapshot] include`.
 
     Without git: all files below the folder. Stage outputs and files above `LIMIT` are left out; symbolic links that
     leave the folder too.
     """
     outputs = {output for stage in manifest.stages.values() for output in stage.outputs}
-    patterns = (*PATTERNS, *manifest.snapshot.include)
+    patterns = (*PATTERNS, *more, *manifest.snapshot.include)
     chosen = []
     for name in _from_git(folder) or _from_walk(folder):
         path = folder / name
@@ -39,7 +40,9 @@ def code_files(folder: Path, manifest: Manifest) -> list[str]:
 def _from_git(folder: Path) -> list[str]:
     if not (folder / ".git").exists():
         return []
-    command = ["git", "-C", str(folder), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    # the settings of a folder from elsewhere name no program that is run here
+    harmless = ["-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"]
+    command = ["git", *harmless, "-C", str(folder), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     done = subprocess.run(command, capture_output=True, timeout=60, check=False)
     if done.returncode != 0:
         return []

@@ -1,0 +1,39 @@
+"""What code of a project runs in, as the room of environments tells it to kernels and runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from ...store import Project
+from .models import EnvironmentGrant
+
+SHARED = EnvironmentGrant(digest="shared", name="the site's own")
+
+
+@dataclass(frozen=True)
+class Used:
+    """An interpreter and its environment.
+
+    `note`: what a person should know who starts a kernel in it. `waiting`: why a run cannot begin yet; `refused`: why
+    it cannot at all.
+    """
+
+    python: str
+    environment: EnvironmentGrant
+    note: str | None = None
+    waiting: str | None = None
+    refused: str | None = None
+
+
+class ForRun(Protocol):
+    """What a run starts in. *begun*: it waits already, so that it begins no build that somebody stopped."""
+
+    def __call__(self, project: Project, *, begun: bool = False) -> Used:
+        """See above."""
+        ...
+
+
+def shared(project: Project, *, begun: bool = False) -> Used:
+    """The site's own environment."""
+    return Used(project.python, SHARED)

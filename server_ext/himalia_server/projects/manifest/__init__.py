@@ -1,0 +1,54 @@
+"""`himalia.toml`: what it may say (`tables`), read and checked (`reading`, `faults`, `checks`), completed and edited.
+
+Stands alone: nothing else of the room is needed to read a project's manifest, or to say what is wrong with it.
+"""
+
+from .checks import check_folder, digest_of_text
+from .editing import change_key
+from .faults import edges, order
+from .files import code_files
+from .manifests import Manifests
+from .reading import ManifestCache, ManifestFault, parse_manifest, read_manifest, read_text
+from .routes import router
+from .schema import DIRECTIVE, LOCAL, schema_text
+from .tables import (
+    NAME,
+    SLUG,
+    EnvironmentTable,
+    KernelTable,
+    Manifest,
+    Parameters,
+    ProjectTable,
+    StageTable,
+    seconds,
+    size,
+)
+
+__all__ = [
+    "DIRECTIVE",
+    "LOCAL",
+    "NAME",
+    "SLUG",
+    "EnvironmentTable",
+    "KernelTable",
+    "Manifest",
+    "ManifestCache",
+    "ManifestFault",
+    "Manifests",
+    "Parameters",
+    "ProjectTable",
+    "StageTable",
+    "change_key",
+    "check_folder",
+    "code_files",
+    "digest_of_text",
+    "edges",
+    "order",
+    "parse_manifest",
+    "read_manifest",
+    "read_text",
+    "router",
+    "schema_text",
+    "seconds",
+    "size",
+]
