@@ -77,12 +77,15 @@ function sentence(start: Start, trans: TranslationBundle): string {
       start.forks
     );
   }
-  const ordinary = trans.__('Until then kernels start as ordinary processes.');
   switch (start.state) {
     case 'starting':
-      return `${trans.__('The modules are being imported.')} ${ordinary}`;
+      return trans.__(
+        'The modules are being imported. Until then kernels start as ordinary processes.'
+      );
     case 'none':
-      return `${trans.__('The next kernel has them imported.')} ${ordinary}`;
+      return trans.__(
+        'The imports begin with the next kernel, which starts as an ordinary process; those after it find them done.'
+      );
     default:
       return trans.__('Kernels start as ordinary processes: %1.', start.reason ?? '');
   }

@@ -45,7 +45,9 @@ describe('the start of kernels', () => {
 
   it('says why a kernel starts as an ordinary process', () => {
     const none = READY.modules.map(({ name }) => ({ name, seconds: null, problem: null }));
-    expect(show({ state: 'none', reason: 'x', modules: none })).toContain('The next kernel');
+    expect(show({ state: 'none', reason: 'x', modules: none })).toContain(
+      'those after it find them done'
+    );
     expect(screen.queryByRole('table')).toBeNull();
     expect(show({ state: 'refused', reason: 'a preloaded module has started threads' })).toContain(
       'ordinary processes: a preloaded module has started threads.'

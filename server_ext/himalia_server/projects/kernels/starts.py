@@ -21,7 +21,7 @@ def kernel_start(folder: Path, python: str, preload: Sequence[str] | None) -> Ke
     alike = [one for one in all_facts(folder) if one["python"] == python and one["preload"] == wanted]
     facts = next((one for one in alike if one["state"] != "stale"), None)
     if facts is None:
-        return _nothing("none", "the next kernel starts it", wanted)
+        return _nothing("none", "the imports begin with the next kernel, and those after it are forked", wanted)
     return KernelStartView(
         state=facts["state"],
         reason=facts["refused"],
