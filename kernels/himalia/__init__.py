@@ -6,13 +6,13 @@
 >>> client.gather(client.map(lambda x: x**2, range(10)))
 
 Importing this package needs the standard library only; a function that needs more names the package.
-``%load_ext himalia`` adds the magics ``%project``, ``%cluster`` and ``%deploy``; a project's kernel does it
-by itself.
+``%load_ext himalia`` adds the magics ``%project``, ``%pipeline``, ``%stage``, ``%cluster`` and ``%deploy``; a
+project's kernel does it by itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from himalia._errors import HimaliaError, MissingPackage, NotInProject, ServiceUnreachable
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from himalia._connection import Connection
     from himalia._dask import Client
     from himalia._display import Listing
-    from himalia._resources import Cluster, Deployment, Model, Project, Run
+    from himalia._resources import Cluster, Deployment, Model, Project
+    from himalia._runs import Run
+    from himalia._stages import Pipeline
 
 __all__ = [
     "HimaliaError",
@@ -37,6 +39,7 @@ __all__ = [
     "deployment",
     "load_ipython_extension",
     "model",
+    "pipeline",
     "project",
     "runs",
     "start_cluster",
@@ -105,9 +108,31 @@ def runs() -> Listing[Run]:
     return connect().runs()
 
 
-def start_run(params: Mapping[str, Mapping[str, object]] | None = None) -> Run:
-    """Run the pipeline, with *params* per stage: ``{"train": {"seed": 7}}``."""
-    return connect().start_run(params)
+def pipeline() -> Pipeline:
+    """The stages of the project's pipeline, and what a run would do with each of them now, and why."""
+    return connect().pipeline()
+
+
+def start_run(
+    params: Mapping[str, Mapping[str, object]] | None = None,
+    *,
+    only: Sequence[str] = (),
+    from_: Sequence[str] = (),
+    to: Sequence[str] = (),
+    force: bool = False,
+    keep_going: bool = False,
+    parallel: int | None = None,
+) -> Run:
+    """Run what is not up to date of the pipeline; returns at once, ``.wait()`` of the run waits for its end.
+
+    *params* per stage: ``{"train": {"seed": 7}}``. *only*: these stages and no others; *from_*: these and all that
+    depend on them; *to*: these and all that they need. *force*: also what is up to date. *keep_going*: when a stage
+    fails, go on with all that does not depend on it. *parallel*: the most stages at a time. Raises HimaliaError when
+    something is wrong that can be known before: nothing is started then.
+    """
+    return connect().start_run(
+        params, only=only, from_=from_, to=to, force=force, keep_going=keep_going, parallel=parallel
+    )
 
 
 def load_ipython_extension(shell: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, Any
 from himalia._display import Listing
 from himalia._errors import HimaliaError, NotInProject
 from himalia._http import Transport, segment
-from himalia._resources import CLUSTER_COLUMNS, RUN_COLUMNS, Cluster, Deployment, Model, Project, Run
+from himalia._resources import CLUSTER_COLUMNS, Cluster, Deployment, Model, Project
+from himalia._runs import RUN_COLUMNS, Run
+from himalia._stages import Pipeline, StageDiff, StageState
 
 if TYPE_CHECKING:
     from himalia._dask import Client
 
 MODEL = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>[1-9][0-9]*))")
+EDIT_TRIES = 3
 START_CLUSTER = "Start one with `%cluster start`, or `himalia.start_cluster(name, workers=2)`."
 
 
@@ -191,13 +194,107 @@ class Connection:
         items = [Run.from_json(item, self) for item in self._call("GET", "/runs")["items"]]
         return Listing(items, RUN_COLUMNS, "No run yet. Start one from the Pipeline panel.")
 
-    def start_run(self, params: Mapping[str, Mapping[str, object]] | None = None) -> Run:
-        """Run the pipeline, with *params* per stage: ``{"train": {"seed": 7}}``."""
-        return Run.from_json(self._call("POST", "/runs", {"params": dict(params or {})}), self)
+    def start_run(
+        self,
+        params: Mapping[str, Mapping[str, object]] | None = None,
+        *,
+        only: Sequence[str] = (),
+        from_: Sequence[str] = (),
+        to: Sequence[str] = (),
+        force: bool = False,
+        keep_going: bool = False,
+        parallel: int | None = None,
+    ) -> Run:
+        """Run what is not up to date of the pipeline; see :func:`himalia.start_run`."""
+        given = {
+            "only": _names("only", only),
+            "from": _names("from_", from_),
+            "to": _names("to", to),
+            "force": force,
+            "keep_going": keep_going,
+            "parallel": parallel,
+        }
+        body: dict[str, object] = {"params": {stage: dict(values) for stage, values in (params or {}).items()}}
+        options = {key: value for key, value in given.items() if value not in ([], False, None)}
+        if options:
+            body["options"] = options
+        return Run.from_json(self._call("POST", "/runs", body), self)
+
+    def cancel_run(self, run_id: str) -> Run:
+        """Stop a run."""
+        return Run.from_json(self._call("POST", f"/runs/{segment(run_id)}/cancel"), self)
+
+    def pipeline(self) -> Pipeline:
+        """The stages, each after those it waits for, and what a run would do now."""
+        return Pipeline.from_json(self._call("GET", "/pipeline"))
+
+    def stage_changes(self, stage: str) -> StageDiff:
+        """What has changed since the last result of a stage. Raises HimaliaError when there is no such stage."""
+        return StageDiff.from_json(self._call("GET", f"/pipeline/stages/{segment(stage)}/changes"))
+
+    def add_stage(self, name: str, settings: Mapping[str, object]) -> StageState:
+        """Write a new table [stages.NAME] into himalia.toml; *settings* are its keys, ``notebook`` among them.
+
+        Raises HimaliaError when there is such a stage already, or the file would have a fault: nothing is written.
+        """
+        edit: dict[str, object] = {"op": "add_stage", "path": ["stages", name], "value": dict(settings)}
+        self._edit_manifest(lambda: [edit])
+        return self._stage(name)
+
+    def set_stage(self, name: str, settings: Sequence[tuple[Sequence[str], object]]) -> StageState:
+        """Change keys of a stage in himalia.toml: ``[(["params", "seed"], 7)]``. Comments and order stay.
+
+        Raises HimaliaError when there is no such stage, or the file would have a fault: nothing is written.
+        """
+
+        def edits() -> list[dict[str, object]]:
+            self._require_stage(name)
+            return [{"op": "set", "path": ["stages", name, *keys], "value": value} for keys, value in settings]
+
+        self._edit_manifest(edits)
+        return self._stage(name)
+
+    def remove_stage(self, name: str) -> Pipeline:
+        """Take a stage out of himalia.toml; its notebook stays. Raises HimaliaError when others are after it."""
+
+        def edits() -> list[dict[str, object]]:
+            self._require_stage(name)
+            return [{"op": "remove", "path": ["stages", name]}]
+
+        self._edit_manifest(edits)
+        return self.pipeline()
+
+    def _edit_manifest(self, edits: Callable[[], list[dict[str, object]]]) -> None:
+        """Make changes of keys in the file as it is now; who changes it at the same time loses nothing."""
+        for _ in range(EDIT_TRIES):
+            base = self._call("GET", "/manifest")["digest"]
+            try:
+                self._call("PATCH", "/manifest", {"base_digest": base, "edits": edits()})
+                return
+            except HimaliaError as error:
+                # 409 is also what an archived project answers: only a file that has changed is worth another try
+                if error.status != 409 or self._call("GET", "/manifest")["digest"] == base:
+                    raise
+        raise HimaliaError(None, "himalia.toml changes all the time", "", "Try again when it is at rest.")
+
+    def _require_stage(self, name: str) -> None:
+        known = [stage.name for stage in self.project().stages]
+        if name not in known:
+            hint = f"Its stages are: {', '.join(known)}." if known else "It has none yet: %stage --add NAME"
+            raise HimaliaError(404, f"The project {self.slug} has no stage {name!r}", "", hint)
+
+    def _stage(self, name: str) -> StageState:
+        return next(stage for stage in self.pipeline() if stage.name == name)
 
     def run(self, run_id: str) -> Run:
         """A run of the pipeline, as it is now."""
         return Run.from_json(self._call("GET", f"/runs/{segment(run_id)}"), self)
+
+
+def _names(option: str, given: Sequence[str]) -> list[str]:
+    if isinstance(given, str):
+        raise TypeError(f"{option} is a list of stages: [{given!r}]")
+    return list(given)
 
 
 def endpoint_name(model: str) -> str:

@@ -44,6 +44,12 @@ def duration(start: float | None, end: float | None) -> str:
     return f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds // 60)} min {int(seconds % 60)} s"
 
 
+def one_line(text: str, limit: int) -> str:
+    """*text* without its line breaks, and of *limit* characters at most."""
+    short = " ".join(text.split())
+    return short if len(short) <= limit else short[: limit - 1] + "…"
+
+
 def text_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Columns aligned with spaces."""
     lines = [tuple(headers), *(tuple(row) for row in rows)]

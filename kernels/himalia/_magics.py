@@ -1,4 +1,4 @@
-"""The magics %project, %cluster and %deploy."""
+"""The magics %project, %cluster and %deploy; %pipeline and %stage are in `_pipeline_magics`."""
 
 # mypy: disable-error-code="untyped-decorator,misc"
 
@@ -19,7 +19,7 @@ ACTIONS = ("start", "scale", "stop", "client")
 PATIENCE_SECONDS = 5.0  # someone is waiting in front of the cell
 
 
-def _one_line(call: Callable[[Connection], Any]) -> Any:
+def one_line(call: Callable[[Connection], Any]) -> Any:
     """The result of *call*; what the service refuses becomes one line instead of a traceback."""
     try:
         return call(connect(PATIENCE_SECONDS))
@@ -36,7 +36,7 @@ class HimaliaMagics(Magics):
     def project(self, line: str) -> Any:
         """Show the project of this kernel: name, folder, stages, and your role in it."""
         parse_argstring(self.project, line)
-        return _one_line(lambda here: here.project())
+        return one_line(lambda here: here.project())
 
     @magic_arguments()
     @argument(
@@ -69,7 +69,7 @@ class HimaliaMagics(Magics):
         if given.workers is not None and given.action != "start":
             raise UsageError("--workers belongs to %cluster start; to change a running cluster: %cluster scale N")
         if not given.action:
-            return _one_line(lambda here: here.clusters())
+            return one_line(lambda here: here.clusters())
         if given.action not in ACTIONS:
             known = ", ".join(ACTIONS)
             raise UsageError(f"%cluster has no action {given.action!r}; it has {known}. See %cluster?")
@@ -81,7 +81,7 @@ class HimaliaMagics(Magics):
         if workers is not None and workers < 1:
             raise UsageError(f"--workers must be at least 1, not {workers}")
         wanted = name or os.environ.get("HIMALIA_CLUSTER")
-        started = _one_line(lambda here: here.start_cluster(wanted or here.slug, workers))
+        started = one_line(lambda here: here.start_cluster(wanted or here.slug, workers))
         os.environ["HIMALIA_CLUSTER"] = started.name
         return started
 
@@ -90,7 +90,7 @@ class HimaliaMagics(Magics):
             raise UsageError("write %cluster scale N [NAME], with N the number of workers")
         name = _at_most_one(values[1:], "scale N [NAME]")
         workers = int(values[0])
-        return _one_line(lambda here: here.scale_cluster(name or here.default_cluster().name, workers))
+        return one_line(lambda here: here.scale_cluster(name or here.default_cluster().name, workers))
 
     def _stop(self, values: list[str], _: int | None) -> Any:
         name = _at_most_one(values, "stop [NAME]")
@@ -99,11 +99,11 @@ class HimaliaMagics(Magics):
             here.stop_cluster(name or here.default_cluster().name)
             return here.clusters()
 
-        return _one_line(stop)
+        return one_line(stop)
 
     def _client(self, values: list[str], _: int | None) -> Any:
         name = _at_most_one(values, "client [NAME]")
-        client = _one_line(lambda here: here.client(name))
+        client = one_line(lambda here: here.client(name))
         self.shell.user_ns["client"] = client
         return client
 
@@ -120,7 +120,7 @@ class HimaliaMagics(Magics):
         %deploy models:/flights/3 --name flights-eu
         """
         given = parse_argstring(self.deploy, line)
-        return _one_line(lambda here: here.deploy(given.model, given.name))
+        return one_line(lambda here: here.deploy(given.model, given.name))
 
 
 def _at_most_one(values: list[str], form: str) -> str | None:
@@ -141,7 +141,10 @@ def _complete_deploy(_: object, event: Any) -> list[str]:
 
 
 def register(shell: Any) -> None:
-    """Add the magics and their completion to an IPython shell."""
+    """Add all magics and their completion to an IPython shell."""
+    from himalia import _pipeline_magics
+
     shell.register_magics(HimaliaMagics)
     shell.set_hook("complete_command", _complete_cluster, str_key="%cluster")
     shell.set_hook("complete_command", _complete_deploy, str_key="%deploy")
+    _pipeline_magics.register(shell)

@@ -1,4 +1,4 @@
-"""What the client returns: projects, clusters, deployments, runs."""
+"""What the client returns: projects, clusters, models, deployments. Runs and stages have modules of their own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from himalia._display import duration, html_card, html_table, in_front_end, moment, size, text_table
+from himalia._display import html_card, html_table, in_front_end, size, text_table
 from himalia._errors import HimaliaError
 
 if TYPE_CHECKING:
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from himalia._dask import Client
 
 CLUSTER_COLUMNS = ("name", "state", "workers", "threads", "memory", "profile")
-RUN_COLUMNS = ("id", "state", "created")
-STAGE_COLUMNS = ("stage", "state", "took")
 MODEL_COLUMNS = ("version", "aliases")
 T = TypeVar("T")
 
@@ -302,75 +300,6 @@ class Deployment:
 
     def _repr_html_(self) -> str:
         return html_card(f"Deployment {self.name}", self._facts())
-
-
-@dataclass(frozen=True)
-class Run:
-    """One execution of the pipeline; ``data`` is the service's whole document."""
-
-    id: str
-    state: str
-    data: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    _connection: Connection | None = field(default=None, repr=False, compare=False)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any], connection: Connection | None = None) -> Run:
-        return cls(str(data["id"]), str(data["status"]), dict(data), connection)
-
-    def refresh(self) -> Run:
-        """The run as it is now."""
-        if self._connection is None:
-            raise ValueError("this run was not got from the service")
-        return self._connection.run(self.id)
-
-    def wait(self, timeout: float = 3600.0) -> Run:
-        """Wait for the run's end; returns the run as it is then.
-
-        *timeout* is in seconds. Raises HimaliaError when it is over, or when the run has not succeeded; the run
-        goes on when only the waiting ends.
-        """
-        found = wait_until(
-            self.refresh,
-            lambda now: now.state in ("succeeded", "failed", "cancelled"),
-            timeout,
-            f"The run {self.id} has not ended yet",
-            "It goes on; look at it in Himalia's sidebar, under Runs.",
-        )
-        if found.state != "succeeded":
-            raise found._failure()
-        return found
-
-    def _failure(self) -> HimaliaError:
-        broken = next((stage for stage in self._stages() if stage.get("error") or stage.get("reason")), None)
-        if broken is None:
-            return HimaliaError(None, f"The run {self.id} {self._verb()}", str(self.data.get("reason") or ""))
-        detail = f"stage {broken['name']}: {broken.get('error') or broken.get('reason')}"
-        hint = broken.get("hint") or "Its executed notebook is in Himalia's sidebar, under Runs."
-        return HimaliaError(None, f"The run {self.id} {self._verb()}", detail, str(hint))
-
-    def _verb(self) -> str:
-        return "was cancelled" if self.state == "cancelled" else self.state
-
-    def _stages(self) -> list[Mapping[str, Any]]:
-        return list(self.data.get("stages") or ())
-
-    def _stage_rows(self) -> list[tuple[str, str, str]]:
-        return [
-            (str(stage["name"]), str(stage["status"]), duration(stage.get("started_at"), stage.get("ended_at")))
-            for stage in self._stages()
-        ]
-
-    def _cells(self) -> tuple[str, ...]:
-        return (self.id, self.state, moment(self.data.get("created_at")))
-
-    def __repr__(self) -> str:
-        head = f"Run {self.id}: {self.state}"
-        rows = self._stage_rows()
-        return f"{head}\n{text_table(STAGE_COLUMNS, rows)}" if rows else head
-
-    def _repr_html_(self) -> str:
-        stages = html_table(STAGE_COLUMNS, self._stage_rows()) if self._stages() else ""
-        return html_card(f"Run {self.id}", list(zip(RUN_COLUMNS[1:], self._cells()[1:], strict=True)), stages)
 
 
 def invocation(data: Any) -> dict[str, Any]:

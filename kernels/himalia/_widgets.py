@@ -1,4 +1,4 @@
-"""Live controls of a cluster in a notebook. Imported only where ipywidgets is there."""
+"""Live controls of clusters and runs in a notebook. Imported only where ipywidgets is there."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import ipywidgets
 
 from himalia._errors import HimaliaError
 from himalia._resources import Cluster
+from himalia._runs import Run
 
 FOLLOW_SECONDS = 60.0
 PAUSE_SECONDS = 1.0
@@ -87,3 +88,35 @@ class _Panel:
             self.message.value = f"<p>{escape(str(error))}</p>"
         finally:
             self.following.release()
+
+
+def run_panel(run: Run) -> Any:
+    """A widget that shows *run* and can cancel it; it follows the run to its end, then asks for nothing more."""
+    return _RunPanel(run).box
+
+
+class _RunPanel:
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.view = ipywidgets.HTML(run._repr_html_())
+        self.message = ipywidgets.HTML()
+        self.button = ipywidgets.Button(description="Cancel", tooltip="Stop the run", disabled=run.ended)
+        self.button.on_click(lambda _: self._cancel())
+        self.box = ipywidgets.VBox([self.view, self.button, self.message])
+        threading.Thread(target=self._watch, name="himalia-run-panel", daemon=True).start()
+
+    def _cancel(self) -> None:
+        try:
+            self._show(self.run.cancel())
+        except HimaliaError as error:
+            self.message.value = f"<p>{escape(str(error))}</p>"
+
+    def _show(self, run: Run) -> None:
+        self.view.value = run._repr_html_()
+        self.button.disabled = run.ended
+
+    def _watch(self) -> None:
+        try:
+            self.run.follow(self._show)
+        except HimaliaError as error:
+            self.message.value = f"<p>It is no longer followed here: {escape(str(error))}</p>"

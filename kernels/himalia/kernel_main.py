@@ -15,6 +15,8 @@ LAYER = os.path.dirname(PACKAGE)  # noqa: PTH120
 
 
 CONTROL_SECONDS = 5.0
+STAGE_MESSAGES = 50_000
+"""How many messages of a stage's kernel wait to be read; of an ordinary one, 1,000."""
 
 
 def leave_own_folder() -> None:
@@ -88,14 +90,20 @@ def project_kernel_app() -> Any:
     class ProjectKernelApp(IPKernelApp):  # type: ignore[misc]
         """An IPython kernel that loads Himalia's extension beside those that the user configured."""
 
-        def init_iopub(self, context: object) -> None:
+        def init_iopub(self, context: Any) -> None:
             from himalia._output_pipe import encrypt, use_unix_socket
 
             if self.transport == "ipc":
                 use_unix_socket(self.ip)
             elif getattr(self, "curve_secretkey", None) is not None:  # an older ipykernel has none
                 encrypt(self.curve_publickey, self.curve_secretkey)
+            if not os.environ.get("HIMALIA_STAGE"):
+                super().init_iopub(context)
+                return
+            # nobody looks at a stage while it writes: what its runner has not read yet must not be thrown away
+            before, context.sndhwm = context.sockopts.copy(), STAGE_MESSAGES
             super().init_iopub(context)
+            context.sockopts = before
 
         def init_kernel(self) -> None:
             from himalia._debugger import guard
@@ -117,6 +125,9 @@ def project_kernel_app() -> Any:
                     self.control_thread.join(CONTROL_SECONDS)
 
         def init_extensions(self) -> None:
+            from himalia import _observed
+
+            _observed.start()  # before any code of the user's
             super().init_extensions()
             try:
                 self.shell.extension_manager.load_extension("himalia")

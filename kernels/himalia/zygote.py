@@ -71,6 +71,7 @@ KERNEL_MODULES = (
     "himalia._magics",
     "himalia._output_pipe",
     "himalia._debugger",
+    "himalia._observed",
 )
 """What every kernel imports as it starts."""
 

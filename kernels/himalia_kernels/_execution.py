@@ -7,20 +7,25 @@ To be imported through :mod:`himalia_kernels.engine` only, for the reason said t
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
-import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
+from queue import Empty
 from typing import Any
 
-from nbclient.exceptions import CellExecutionError, DeadKernelError
+from nbclient.exceptions import CellExecutionComplete, CellExecutionError, CellTimeoutError, DeadKernelError
 from nbclient.util import ensure_async, run_hook, run_sync
+from nbformat.v4 import new_output
 from papermill.clientwrap import PapermillNotebookClient
-from papermill.engines import NBClientEngine, NotebookExecutionManager
+from papermill.engines import NBClientEngine
 from papermill.exceptions import PapermillExecutionError
 from papermill.log import logger
 
+from himalia_kernels._keeping import ExecutionManager
+from himalia_kernels.caps import PIECE, LogCap, OutputCap, shorten
 from himalia_kernels.endings import CellFailed, KernelDied, StageStopped, status_of
 from himalia_kernels.masking import Mask, MaskedPipe
 from himalia_kernels.notebook import (
@@ -28,17 +33,24 @@ from himalia_kernels.notebook import (
     error_output,
     label,
     runs,
-    save,
     stamp,
     stamp_unreached,
 )
 from himalia_kernels.processes import OomCounter, end_session
-from himalia_kernels.ready import wait_until_heard
+from himalia_kernels.ready import KernelSilent, wait_until_heard
+from himalia_kernels.sockets import socket_folder
 from himalia_kernels.spec import Oom
-from himalia_kernels.watchdog import Watchdog
+from himalia_kernels.watchdog import Reason, Watchdog
 
 Progress = Callable[[int, int, str | None], None]
-SOCKET_PATH_LIMIT = 100  # the kernel's limit is 108 bytes on Linux, 104 on macOS
+CellEnd = Callable[[int, float, str], None]
+LOOK_SECONDS = 0.5
+IOPUB_SECONDS = 600
+"""How long to read what a cell has shown when it has ended; nbclient would fail after 4 s."""
+QUIET_SECONDS = 2.0
+LOST = (
+    "… output was lost here: the cell wrote faster than it could be read. Write long output to a file of the stage.\n"
+)
 
 
 class PapermillCellFailed(CellFailed, PapermillExecutionError):
@@ -48,9 +60,11 @@ class PapermillCellFailed(CellFailed, PapermillExecutionError):
 class HimaliaEngine(NBClientEngine):
     """papermill's engine ``himalia``.
 
-    Beyond papermill's own options it takes ``on_progress`` (called with cell, cells, label), ``watchdog``,
-    ``tally``, ``mask`` (what no output may show) and ``runtime_dir`` (where to put the folder of the kernel's
-    sockets). It raises CellFailed, KernelDied or StageStopped instead of returning a notebook with an error inside.
+    Beyond papermill's own options it takes ``on_progress`` (called with cell, cells, label), ``on_cell_end`` (with
+    cell, seconds, status), ``watchdog``, ``tally``, ``mask`` (what no output may show), ``cap`` and ``log_cap`` (how
+    much of it is kept), ``save_seconds`` (how often to save at most) and ``runtime_dir`` (where to put the folder of
+    the kernel's sockets). It raises KernelDied or StageStopped, and with a watchdog CellFailed, instead of returning a
+    notebook with an error inside.
     """
 
     @classmethod
@@ -62,9 +76,14 @@ class HimaliaEngine(NBClientEngine):
         progress_bar: bool | dict[str, Any] = True,
         log_output: bool = False,
         autosave_cell_every: int = 30,
+        save_seconds: float = 0.0,
         **kwargs: Any,
     ) -> Any:
-        """Execute *nb* and return it, saved at every step to *output_path*, whatever happens."""
+        """Execute *nb* and return it, saved at every step to *output_path*, whatever happens.
+
+        With *save_seconds*, steps that follow each other faster than that are saved together, and a cell's output also
+        while it runs.
+        """
         manager = ExecutionManager(
             nb,
             output_path=output_path,
@@ -72,11 +91,13 @@ class HimaliaEngine(NBClientEngine):
             log_output=log_output,
             autosave_cell_every=autosave_cell_every,
         )
+        manager.save_seconds = save_seconds
         manager.notebook_start()
         try:
             cls.execute_managed_notebook(manager, kernel_name, log_output=log_output, **kwargs)
         finally:
             manager.cleanup_pbar()
+            manager.save_seconds = 0.0
             manager.notebook_complete()
         return manager.nb
 
@@ -95,6 +116,9 @@ class HimaliaEngine(NBClientEngine):
         tally: Tally | None = None,
         mask: Mask | None = None,
         runtime_dir: Path | None = None,
+        on_cell_end: CellEnd | None = None,
+        cap: OutputCap | None = None,
+        log_cap: LogCap | None = None,
         **kwargs: Any,
     ) -> None:
         """Execute the cells. Times are in seconds; *execution_timeout* is for one cell."""
@@ -110,32 +134,24 @@ class HimaliaEngine(NBClientEngine):
                 log_output=log_output,
                 stdout_file=stdout_file,
                 stderr_file=stderr_file,
-                **options,
+                **{"iopub_timeout": IOPUB_SECONDS} | options,
             )
             client.folder = folder
             client.on_progress = on_progress
             client.watchdog = watchdog or Watchdog()
             client.tally = tally if tally is not None else Tally()
             client.mask = mask or Mask()
+            client.on_cell_end, client.cap, client.log_cap = on_cell_end, cap, log_cap
             try:
                 client.execute()
+            except PapermillCellFailed:
+                # without a stage it is papermill that raises, and that shows in the notebook where to look
+                if watchdog is not None:
+                    raise
             finally:
                 client.close_pipe()
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-
-
-class ExecutionManager(NotebookExecutionManager):
-    """papermill's keeper of the notebook, which saves a local file in one step."""
-
-    def save(self, **kwargs: Any) -> None:
-        """Save the notebook as it is."""
-        self.nb = kwargs.get("nb") or self.nb
-        if self.output_path and "://" not in self.output_path:
-            save(self.nb, Path(self.output_path))
-            self.last_save_time = self.now()
-        else:
-            super().save()
 
 
 class StageClient(PapermillNotebookClient):
@@ -146,6 +162,9 @@ class StageClient(PapermillNotebookClient):
     watchdog: Watchdog
     tally: Tally
     mask: Mask
+    on_cell_end: CellEnd | None = None
+    cap: OutputCap | None = None
+    log_cap: LogCap | None = None
     pipe: MaskedPipe | None = None
     process: Any = None
 
@@ -161,9 +180,9 @@ class StageClient(PapermillNotebookClient):
 
     async def async_start_new_kernel(self, **kwargs: Any) -> None:
         """Start the kernel and put it under the watchdog."""
-        if self.mask:
+        if self.mask or self.log_cap is not None:
             # what it writes past its notebook goes to the log of the stage
-            self.pipe = MaskedPipe(self.mask)
+            self.pipe = MaskedPipe(self.mask, self.log_cap)
             kwargs |= {"stdout": self.pipe.writer, "stderr": self.pipe.writer}
         await super().async_start_new_kernel(**kwargs)
         _remove_grant()
@@ -178,7 +197,10 @@ class StageClient(PapermillNotebookClient):
             await ensure_async(self.kc.start_channels())
             if not await wait_until_heard(self.kc, self.startup_timeout):
                 await ensure_async(self.kc.wait_for_ready(timeout=self.startup_timeout))
-        except Exception:
+        except Exception as error:
+            if isinstance(error, KernelSilent):
+                self.watchdog.stop("timed_out", "start")
+                self.shutdown_kernel = "immediate"  # it would not hear the request either
             await self._async_cleanup_kernel()
             raise
         self.kc.allow_stdin = False
@@ -196,9 +218,58 @@ class StageClient(PapermillNotebookClient):
             self.pipe = None
 
     def process_message(self, msg: Any, *args: Any, **kwargs: Any) -> Any:
-        """Take a message of the kernel, without secrets."""
+        """Take a message of the kernel, without secrets and as far as there is room for it."""
         self.mask.document(msg["content"])
+        if self.cap is not None and not self.cap.admit(msg["msg_type"], msg["content"]):
+            return None
+        self.nb_man.changed = True
         return super().process_message(msg, *args, **kwargs)
+
+    def output(self, outs: list[Any], msg: Any, display_id: str | None, cell_index: int) -> Any:
+        """Add an output; where there is a cap, what a stream says in small pieces becomes one output."""
+        out = super().output(outs, msg, display_id, cell_index)
+        if self.cap is not None and out is not None and out.output_type == "stream" and len(outs) > 1:
+            before = outs[-2]
+            same = before.output_type == "stream" and before.name == out.name
+            if same and outs[-1] is out and len(before.text) < PIECE:
+                before.text += out.text
+                del outs[-1]
+        return out
+
+    async def async_execute_cell(self, *args: Any, **kwargs: Any) -> Any:
+        """Run a cell, and save meanwhile what it has shown."""
+        saver = asyncio.ensure_future(self._save_changes())
+        try:
+            return await super().async_execute_cell(*args, **kwargs)
+        finally:
+            saver.cancel()
+
+    execute_cell = run_sync(async_execute_cell)
+
+    async def _async_poll_output_msg(self, parent_msg_id: str, cell: Any, cell_index: int) -> None:
+        """Take the cell's output until the kernel says that this was all, or nothing comes any more.
+
+        A kernel that writes faster than it is read throws messages away, that one included.
+        """
+        while True:
+            try:
+                msg = await ensure_async(self.kc.iopub_channel.get_msg(timeout=QUIET_SECONDS))
+            except Empty:
+                if "shell.execute_reply" in cell.metadata.get("execution", {}):
+                    cell.outputs.append(new_output("stream", name="stderr", text=LOST))
+                    self.tally.lost.append(self.tally.cell or 0)
+                    return
+                continue
+            if msg["parent_header"].get("msg_id") == parent_msg_id:
+                try:
+                    self.process_message(msg, cell, cell_index)
+                except CellExecutionComplete:
+                    return
+
+    async def _save_changes(self) -> None:
+        while self.nb_man.save_seconds:
+            await asyncio.sleep(min(LOOK_SECONDS, self.nb_man.save_seconds))
+            self.nb_man.save_changes()
 
     def execute(self, **kwargs: Any) -> Any:
         """Run every cell, then leave no process of the kernel's session."""
@@ -214,14 +285,14 @@ class StageClient(PapermillNotebookClient):
                 self.set_widgets_metadata()
                 self.mask.document(self.nb.metadata.get("widgets"))
             status = "succeeded"
-        except (CellFailed, KernelDied, StageStopped) as error:
-            status = status_of(error)
+        except (CellFailed, KernelDied, StageStopped, CellTimeoutError) as error:
+            status = _status(error)
             raise
         except Exception as error:
             ending = self._ending(error)
             if ending is None or ending is error:
                 raise
-            status = status_of(ending)
+            status = _status(ending)
             raise ending from error
         finally:
             stamp_unreached(self.nb)
@@ -237,58 +308,80 @@ class StageClient(PapermillNotebookClient):
             if runs(cell):
                 self._announce(index)
             self.nb_man.cell_start(cell, index)
+            started = time.monotonic()
             try:
+                if runs(cell):
+                    self.watchdog.cell_started()
                 self.execute_cell(cell, index)
             except Exception as error:
                 ending = self._ending(error, index)
-                self._close_cell(index, ending)
+                self._close_cell(index, ending, time.monotonic() - started)
                 if ending is None:
+                    self.tally.exited = self.tally.cell
                     return
                 raise ending from error
-            self._close_cell(index, None)
+            self._close_cell(index, None, time.monotonic() - started)
         self._check_stopped()
 
     def _announce(self, index: int) -> None:
         self.tally.cell = (self.tally.cell or 0) + 1
         self.tally.cell_index = index
+        if self.cap is not None:
+            self.cap.start_cell(self.tally.cell)
         if self.on_progress is not None:
             self.on_progress(self.tally.cell, self.tally.cells, label(self.nb.cells, index))
 
-    def _close_cell(self, index: int, ending: Exception | None) -> None:
+    def _close_cell(self, index: int, ending: Exception | None, seconds: float) -> None:
+        self.watchdog.cell_ended()
         cell = self.nb.cells[index]
         self.mask.outputs(cell)
-        if ending is None:
-            stamp(cell, "succeeded")
-            self.tally.cells_run += runs(cell)
-        else:
+        status = "succeeded" if ending is None else _status(ending)
+        if ending is not None:
             self.nb_man.cell_exception(cell, cell_index=index, exception=ending)
-            stamp(cell, status_of(ending))
             if not isinstance(ending, CellFailed):
                 cell.outputs.append(error_output(type(ending).__name__, str(ending)))
+        stamp(cell, status)
         self.nb_man.cell_complete(cell, cell_index=index)
+        if runs(cell):
+            self.tally.cells_run += ending is None
+            self.tally.seconds.append(round(seconds, 3))
+            if self.on_cell_end is not None and self.tally.cell is not None:
+                self.on_cell_end(self.tally.cell, seconds, status)
 
     def _check_stopped(self) -> None:
         if self.watchdog.reason is not None:
             self.shutdown_kernel = "immediate"
-            raise StageStopped(self.watchdog.reason)
+            raise self._stopped(self.watchdog.reason)
 
     def _ending(self, error: Exception, index: int | None = None) -> Exception | None:
         """What *error* means for the stage; None when the cell asked to end well, by ``sys.exit(0)``."""
         if self.watchdog.reason is not None:
             self.shutdown_kernel = "immediate"
-            return StageStopped(self.watchdog.reason)
+            return self._stopped(self.watchdog.reason)
         returncode = None if self.process is None else self.process.poll()
         if isinstance(error, DeadKernelError) or (returncode is not None and index is None):
             return KernelDied(returncode, self._died_of_memory(returncode))
+        if isinstance(error, CellTimeoutError):
+            self.shutdown_kernel = "immediate"  # it still runs the cell
         if isinstance(error, CellExecutionError) and index is not None:
             if error.ename == "SystemExit" and error.evalue in {"", "0", "None"}:
                 return None
             return self._cell_failed(error, index)
         return error
 
+    def _stopped(self, reason: Reason) -> StageStopped:
+        watchdog = self.watchdog
+        lengths = {
+            "stage": watchdog.timeout_s,
+            "cell": watchdog.cell_timeout_s,
+            "start": float(self.startup_timeout),
+        }
+        return StageStopped(reason, watchdog.limit, lengths.get(watchdog.limit or ""))
+
     def _died_of_memory(self, returncode: int | None) -> Oom:
         """A kernel with limits of its own is in a control group of its own, which the provisioner knows."""
-        ask = getattr(self.km.provisioner, "died_of_memory", self.oom.verdict)
+        provisioner = self.km.provisioner if self.km is not None else None  # it may have been cleaned up
+        ask = getattr(provisioner, "died_of_memory", self.oom.verdict)
         verdict: Oom = ask(returncode)
         return verdict
 
@@ -300,7 +393,7 @@ class StageClient(PapermillNotebookClient):
             exec_count=cell.execution_count,
             source=cell.source,
             ename=error.ename,
-            evalue=self.mask.text(error.evalue),
+            evalue=shorten(self.mask.text(error.evalue)),
             traceback=self.mask.document(list(shown[-1]) if shown else [f"{error.ename}: {error.evalue}"]),
         )
 
@@ -310,25 +403,13 @@ class StageClient(PapermillNotebookClient):
             self.nb.metadata["language_info"] = info["content"]["language_info"]
 
 
+def _status(error: Exception) -> str:
+    """The status that an ending stands for, nbclient's own time limit included."""
+    return "timed_out" if isinstance(error, CellTimeoutError) else status_of(error)
+
+
 def _remove_grant() -> None:
     """Remove the stage's grant, which holds secrets, once its kernel has it."""
     grant = os.environ.get("HIMALIA_GRANT_FILE")
     if grant:
         Path(grant).unlink(missing_ok=True)
-
-
-def socket_folder(runtime_dir: Path | None = None) -> Path:
-    """A new folder for the kernel's sockets, closed to others, with a path short enough for them.
-
-    It is made in *runtime_dir*, or else in the user's runtime folder or a temporary one. Raises OSError when
-    the paths of all are too long or closed to us.
-    """
-    places = [runtime_dir, os.environ.get("XDG_RUNTIME_DIR"), tempfile.gettempdir(), "/tmp"]  # noqa: S108
-    for place in places:
-        if not place or not os.access(place, os.W_OK | os.X_OK):
-            continue
-        folder = Path(tempfile.mkdtemp(prefix="hk-", dir=place))  # mode 0700
-        if len(os.fsencode(folder / "k-output")) <= SOCKET_PATH_LIMIT:
-            return folder
-        folder.rmdir()
-    raise OSError("no folder for the kernel's sockets: set TMPDIR to a folder with a short path")

@@ -6,7 +6,7 @@ These classes know nothing of papermill, so that they can be told apart before a
 from __future__ import annotations
 
 from himalia_kernels.processes import signal_name
-from himalia_kernels.spec import Oom
+from himalia_kernels.spec import Limit, Oom
 from himalia_kernels.watchdog import Reason
 
 
@@ -44,12 +44,19 @@ class KernelDied(Exception):
 
 
 class StageStopped(Exception):
-    """The time limit was reached, or the stage was cancelled."""
+    """A time limit was reached (*limit* says which, *seconds* how long it is), or the stage was cancelled."""
 
-    def __init__(self, reason: Reason) -> None:
-        self.reason = reason
-        limit = reason == "timed_out"
-        super().__init__("The stage reached its time limit" if limit else "The stage was cancelled")
+    def __init__(self, reason: Reason, limit: Limit | None = None, seconds: float | None = None) -> None:
+        self.reason, self.limit, self.seconds = reason, limit, seconds
+        super().__init__(self._sentence())
+
+    def _sentence(self) -> str:
+        if self.reason == "cancelled":
+            return "The stage was cancelled"
+        length = "" if self.seconds is None else f" of {self.seconds:g} s"
+        if self.limit == "start":
+            return f"The kernel did not start within its time limit{length}"
+        return f"The {self.limit or 'stage'} reached its time limit{length}"
 
 
 def status_of(error: BaseException) -> str:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from himalia_kernels.spec import Oom, StageSpec
+from himalia_kernels.spec import Limit, Oom, StageSpec
 
 BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 QUOTED = re.compile(r"""(?P<quote>['"])(?P<path>.+?)(?P=quote)""")
@@ -70,8 +70,36 @@ def for_dead_kernel(signal: str | None, oom: Oom) -> str:
     return "Look for exit(), quit() or os._exit() in the cells; sys.exit(0) ends a notebook well."
 
 
-def for_timeout(spec: StageSpec) -> str:
-    """A hint for a stage that reached its time limit."""
+def for_exit(exit_status: int) -> str:
+    """A hint for a cell that ended the notebook by ``sys.exit`` with another status than 0."""
+    return (
+        f"The cell ended the notebook by sys.exit, with status {exit_status}, which says that something went wrong; "
+        "sys.exit(0) would end it well."
+    )
+
+
+def for_memory(limit: str | None) -> str:
+    """A hint for a cell that got no more memory; *limit* is the project's, in words."""
+    if limit is None:
+        return "There was not enough memory: work on less data at once, or on a cluster."
+    return (
+        f"The kernels of this project may use {limit} of memory: work on less data at once, or raise `memory` under "
+        "`[kernel]` in himalia.toml."
+    )
+
+
+def for_timeout(spec: StageSpec, limit: Limit | None = None) -> str:
+    """A hint for a stage that reached a time limit."""
+    if limit == "start":
+        return (
+            f"It did not answer within {spec.start_timeout_s:g} s: is the host overloaded, or does a startup file of "
+            "IPython wait for something? The stage's log may say more."
+        )
+    if limit == "cell":
+        return (
+            f"Each cell's limit is {spec.cell_timeout_s or 0.0:g} s: raise `cell_timeout` under "
+            f"`{table_of(spec.stage)}` in himalia.toml."
+        )
     seconds = spec.timeout_s or 0.0
     return f"Its limit is {seconds:g} s: raise `timeout` under `{table_of(spec.stage)}` in himalia.toml."
 

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from himalia_kernels.caps import LogCap
+
 MASK = "***"
 SHORTEST = 8  # characters of a value, or of a line of one, that is masked
 PIPE_BLOCK = 65536
@@ -78,10 +80,13 @@ def mask_of(grant_file: Path) -> Mask:
 
 
 class MaskedPipe:
-    """A pipe for what a kernel writes past its notebook, copied to our standard output without the values."""
+    """A pipe for what a kernel writes past its notebook, copied to our standard output without the values.
 
-    def __init__(self, mask: Mask) -> None:
-        self._mask = mask
+    With *cap*, no more is copied than that admits; the rest is read all the same.
+    """
+
+    def __init__(self, mask: Mask, cap: LogCap | None = None) -> None:
+        self._mask, self._cap = mask, cap
         self._reader, self.writer = os.pipe()
         self._thread = threading.Thread(target=self._copy, name="kernel output", daemon=True)
         self._thread.start()
@@ -105,8 +110,11 @@ class MaskedPipe:
         os.close(self._reader)
 
     def _write(self, text: str) -> None:
+        text = self._mask.text(text)
+        if text and self._cap is not None:
+            text = self._cap.admit(text)
         if text:
-            sys.stdout.write(self._mask.text(text))
+            sys.stdout.write(text)
             sys.stdout.flush()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,11 @@ class Tally:
     cells_run: int = 0
     cell: int | None = None
     cell_index: int | None = None
+    exited: int | None = None
+    seconds: list[float] = field(default_factory=list)
+    """How long each cell took that was reached."""
+    lost: list[int] = field(default_factory=list)
+    """Cells of whose output a part was lost."""
 
 
 def runs(cell: Any) -> bool:

@@ -27,6 +27,7 @@ CONTAINERS = {
     "Mapping": dict,
 }
 TEXTS = {"str", "Path", "PurePath", "date", "datetime"}
+NO_CELLS = "it has no list of cells (a notebook of format 4 has one)"
 KNOWN = {"int", "float", "bool", "None", "NoneType", *CONTAINERS, *TEXTS}
 
 
@@ -82,10 +83,10 @@ def check_parameters(notebook: Mapping[str, Any] | Path, given: Mapping[str, Any
 
 def parameters_source(notebook: Mapping[str, Any] | Path) -> str | None:
     """The source of the first cell tagged ``parameters``, or None."""
-    document = _load(notebook) if isinstance(notebook, Path) else notebook
+    document = load_notebook(notebook) if isinstance(notebook, Path) else notebook
     cells = document.get("cells")
     if not isinstance(cells, list):
-        raise NotebookUnreadableError("it has no list of cells (a notebook of format 4 has one)")
+        raise NotebookUnreadableError(NO_CELLS)
     for cell in cells:
         if "parameters" in (cell.get("metadata", {}).get("tags") or ()):
             source = cell.get("source", "")
@@ -93,13 +94,16 @@ def parameters_source(notebook: Mapping[str, Any] | Path) -> str | None:
     return None
 
 
-def _load(path: Path) -> Mapping[str, Any]:
+def load_notebook(path: Path) -> Mapping[str, Any]:
+    """The notebook's document, in format 4. Raises NotebookUnreadableError."""
     try:
         document = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise NotebookUnreadableError(f"{path.name} cannot be read as a notebook: {error}") from error
     if not isinstance(document, dict):
         raise NotebookUnreadableError(f"{path.name} is not a notebook")
+    if document.get("nbformat", 4) >= 4 and not isinstance(document.get("cells"), list):
+        raise NotebookUnreadableError(NO_CELLS)
     if document.get("nbformat", 4) < 4:
         import nbformat
 
@@ -108,22 +112,34 @@ def _load(path: Path) -> Mapping[str, Any]:
     return document
 
 
-def _parameters(source: str) -> Iterator[Parameter]:
-    # IPython's own lines are no Python; in their place a comment keeps the line numbers
-    lines = ("#" if line.lstrip().startswith(("%", "!")) else line for line in source.splitlines())
+def python_of(source: str) -> str:
+    """*source* without IPython's own lines, which are no Python; comments in their place keep the line numbers."""
+    return "\n".join("#" if line.lstrip().startswith(("%", "!")) else line for line in source.splitlines())
+
+
+def parse_cell(source: str) -> ast.Module:
+    """The syntax tree of a parameters cell. Raises NotebookUnreadableError."""
     try:
-        tree = ast.parse("\n".join(lines), type_comments=True)
-    except SyntaxError as error:
-        raise NotebookUnreadableError(
-            f"the parameters cell is not valid Python: {error.msg} (line {error.lineno})"
-        ) from error
-    for statement in tree.body:
-        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
-            yield Parameter(statement.target.id, statement.annotation, statement.value)
-        elif isinstance(statement, ast.Assign):
-            annotation = _parse_type(statement.type_comment)
-            for target in statement.targets:
-                yield from _assigned(target, annotation, statement.value)
+        return ast.parse(python_of(source), type_comments=True)
+    except (SyntaxError, ValueError) as error:
+        where = f" (line {error.lineno})" if isinstance(error, SyntaxError) else ""
+        reason = error.msg if isinstance(error, SyntaxError) else str(error)
+        raise NotebookUnreadableError(f"the parameters cell is not valid Python: {reason}{where}") from error
+
+
+def _parameters(source: str) -> Iterator[Parameter]:
+    for statement in parse_cell(source).body:
+        yield from assigned_by(statement)
+
+
+def assigned_by(statement: ast.stmt) -> Iterator[Parameter]:
+    """The parameters that one statement of the cell sets."""
+    if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+        yield Parameter(statement.target.id, statement.annotation, statement.value)
+    elif isinstance(statement, ast.Assign):
+        annotation = _parse_type(statement.type_comment)
+        for target in statement.targets:
+            yield from _assigned(target, annotation, statement.value)
 
 
 def _assigned(target: ast.expr, annotation: ast.expr | None, value: ast.expr) -> Iterator[Parameter]:
@@ -138,12 +154,13 @@ def _assigned(target: ast.expr, annotation: ast.expr | None, value: ast.expr) ->
 
 
 def _parse_type(text: str | None) -> ast.expr | None:
-    if text is None:
-        return None
-    try:
-        return ast.parse(text, mode="eval").body
-    except SyntaxError:
-        return None  # a comment that is no type says nothing
+    """The type that a text or a ``# type:`` comment begins with; a comment that is no type says nothing."""
+    for part in (text, (text or "").partition(" ")[0]):
+        try:
+            return ast.parse(part, mode="eval").body if part else None
+        except SyntaxError:
+            continue
+    return None
 
 
 def _unknown(name: str, known: list[str]) -> Problem:

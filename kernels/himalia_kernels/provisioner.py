@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import inspect
 import os
 import subprocess
 import threading
@@ -17,6 +18,7 @@ from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from traitlets import List, Unicode
 
+from himalia import _observed
 from himalia_kernels import limits, zygote
 from himalia_kernels._forked import ForkedProcess
 from himalia_kernels.environment import kernel_environment
@@ -82,6 +84,10 @@ class HimaliaProvisioner(LocalProvisioner):
         else:
             env.update(grant["env"])
             self._set_cwd(kwargs, grant["cwd"])
+        if not self._attended:
+            # where the kernel of a stage records what it opens; never for what runs as ours but is no stage
+            names = (_observed.VARIABLE, _observed.ROOT_VARIABLE)
+            env.update({name: os.environ[name] for name in names if name in os.environ})
         if self._last_end is not None:
             env[NOTES] = "\n".join(filter(None, [self._last_end, env.get(NOTES)]))
             self._last_end = None
@@ -171,10 +177,10 @@ class HimaliaProvisioner(LocalProvisioner):
         return grant, ""
 
     def _set_cwd(self, kwargs: dict[str, Any], granted: str) -> None:
-        """Start in the project, unless the caller already chose a folder inside it."""
+        """Start in the project, unless the caller already chose a folder inside it or runs papermill."""
         chosen = Path(kwargs.get("cwd") or Path.cwd()).resolve()
         project = Path(granted).resolve()
-        if chosen.is_relative_to(project):
+        if chosen.is_relative_to(project) or (self._attended and "cwd" not in kwargs and _in_papermill()):
             return
         if project.is_dir():
             kwargs["cwd"] = str(project)
@@ -267,6 +273,19 @@ class HimaliaProvisioner(LocalProvisioner):
                 self.log.warning("No zygote was started for project %s: %s", self.project, error)
 
         threading.Thread(target=start, name="himalia-zygote", daemon=True).start()
+
+
+def _in_papermill() -> bool:
+    """Whether papermill starts the kernel, whose notebooks run in the folder where it is run or that of ``--cwd``.
+
+    It tells nobody, but it waits for us further up the stack.
+    """
+    frame = inspect.currentframe()
+    while frame is not None:
+        if frame.f_globals.get("__name__") == "papermill.execute":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _is_launcher(cmd: list[str]) -> bool:

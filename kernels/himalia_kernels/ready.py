@@ -17,6 +17,10 @@ HEAR_SECONDS = 0.2
 TRIES = 3
 
 
+class KernelSilent(RuntimeError):
+    """The kernel lives but has not answered in time."""
+
+
 async def wait_until_heard(client: Any, seconds: float) -> bool:
     """Ask the kernel of *client* (its channels are open) until it has answered and published that it is idle again.
 
@@ -24,7 +28,8 @@ async def wait_until_heard(client: Any, seconds: float) -> bool:
     has answered TRIES times and published nothing that belongs to the question.
 
     Raises:
-        RuntimeError: it does not answer within *seconds*, or has died.
+        KernelSilent: it does not answer within *seconds*.
+        RuntimeError: it has died.
     """
     deadline = time.monotonic() + seconds
     answered = 0
@@ -39,7 +44,7 @@ async def wait_until_heard(client: Any, seconds: float) -> bool:
         elif not await ensure_async(client.is_alive()):
             raise RuntimeError("Kernel died before replying to kernel_info")
         if time.monotonic() > deadline:
-            raise RuntimeError(f"Kernel didn't respond in {seconds:g} seconds")
+            raise KernelSilent(f"Kernel didn't respond in {seconds:g} seconds")
     return False
 
 

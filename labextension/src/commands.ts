@@ -32,19 +32,46 @@ export namespace CommandIDs {
   export const openOverview = 'himalia:open-overview';
 
   // pipelines
+  /** args: optionally `only`, `from`, `to` (names of stages), `force`, `keep_going`, `parallel`, `params`. */
   export const runPipeline = 'himalia:run-pipeline';
+  /** Stages, edges, history. args: optionally `slug`, `stage` that is shown. */
+  export const openPipeline = 'himalia:open-pipeline';
+  /** args: `run`, optionally `slug`. */
+  export const resumeRun = 'himalia:resume-run';
+  /** The outputs that a run has made, into the project's folder. args: `run`, optionally `slug`. */
+  export const restoreOutputs = 'himalia:restore-outputs';
+  /** args: `runs`, ids of two or more, optionally `slug`. */
+  export const compareRuns = 'himalia:compare-runs';
+  /** Make a notebook a stage, or change one. args: optionally `path` of a notebook, or `stage`. */
+  export const editStage = 'himalia:edit-stage';
+  /** args: `stage`. */
+  export const removeStage = 'himalia:remove-stage';
   /** Asks for parameters, then runs. */
   export const runWithParameters = 'himalia:run-with-parameters';
   /** args: `run`. */
   export const cancelRun = 'himalia:cancel-run';
   /** The stage's notebook in the project's folder. args: `stage`. */
   export const openStageNotebook = 'himalia:open-stage-notebook';
-  /** Read-only. args: `run`, `stage`, optionally `slug` (default: the open project). */
+  /** Read-only. args: `run`, `stage`, optionally `slug` (default: the open project), `attempt`, `cell` to show. */
   export const openExecutedNotebook = 'himalia:open-executed-notebook';
-  /** What the stage printed. args: `run`, `stage`, optionally `slug`. */
+  /** What the stage printed. args: `run`, `stage`, optionally `slug`, `attempt`. */
   export const openStageLog = 'himalia:open-stage-log';
   /** A run's details: stages, parameters, errors. args: `run`, optionally `slug`. */
   export const openRun = 'himalia:open-run';
+
+  // schedules
+  /** args: optionally `path` of a notebook, `pipeline`, or `schedule` that is changed; default: the shown notebook. */
+  export const schedule = 'himalia:schedule';
+  /** args: `name`, `act` (pause, resume, run, update-code or delete). */
+  export const operateSchedule = 'himalia:operate-schedule';
+  /** args: `name`, optionally `slug`. */
+  export const openSchedule = 'himalia:open-schedule';
+
+  // verify
+  /** Execute a notebook in a clean kernel and compare. args: optionally `path`; default: the shown notebook. */
+  export const verify = 'himalia:verify';
+  /** args: `verification`, optionally `slug`. */
+  export const openVerification = 'himalia:open-verification';
 
   // clusters
   /** args: optionally `name`, `workers`; without them a dialog. */

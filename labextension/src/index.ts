@@ -6,10 +6,12 @@ import { modelsPlugin } from './models';
 import { overviewPlugin } from './overview';
 import { pipelinesPlugin } from './pipelines';
 import { projectsPlugin } from './projects';
+import { schedulesPlugin } from './schedules';
 import { secretsPlugin } from './secrets';
 import { servicePlugin } from './service';
 import { teamPlugin } from './team';
 import { componentsPlugin } from './uses';
+import { verifyPlugin } from './verify';
 
 /** One plugin a room; each can be disabled on its own. */
 export default [
@@ -17,6 +19,8 @@ export default [
   projectsPlugin,
   overviewPlugin,
   pipelinesPlugin,
+  schedulesPlugin,
+  verifyPlugin,
   clustersPlugin,
   modelsPlugin,
   deploymentsPlugin,

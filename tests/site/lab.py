@@ -110,7 +110,7 @@ class Lab:
 
         def ended() -> dict[str, Any] | None:
             view: dict[str, Any] = self.get(f"/projects/{slug}/runs/{run_id}")
-            return view if view["status"] in ("succeeded", "failed", "cancelled") else None
+            return view if view["status"] in ("succeeded", "failed", "cancelled", "timed_out") else None
 
         return wait_until(ended, timeout, f"the end of run {run_id}")
 

@@ -211,7 +211,7 @@ while True:
 
 
 def test_cancel_kills_a_kernel_that_ignores_interrupts_and_its_children(lab: Lab) -> None:
-    process = lab.start(lab.prepare("print('a')", STRAYS + STUBBORN, "print('never')"))
+    process = lab.start(lab.prepare("print('a')", STRAYS + STUBBORN, "print('never')", grace_s=2))
     wait_until((lab.folder / "work/running").exists, 60, "the cell to run")
     assert len(lab.left()) >= 3
     process.send_signal(signal.SIGTERM)

@@ -139,19 +139,47 @@ def test_without_the_service_the_kernel_starts_and_magics_say_why(service: FakeS
 
 def test_papermill_and_jupyter_run(service: FakeService, tmp_path: Path) -> None:
     code = "import os, himalia; print(os.environ['HIMALIA_PROJECT'], himalia.project().role)"
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
+    cells = [
+        nbformat.v4.new_code_cell("a: int = 1  # how many", metadata={"tags": ["parameters"]}),
+        nbformat.v4.new_markdown_cell("# Beside the notebook"),
+        nbformat.v4.new_code_cell("print(open('beside.txt').read(), a, os.path.realpath(''))"),
+        nbformat.v4.new_code_cell("{'a': a}"),
+    ]
+    cells[2].source = "import os; " + cells[2].source
+    for cell in cells:
+        cell.id = f"c{cells.index(cell)}"
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code, id="first"), *cells])
+    notebook.metadata.kernelspec = {"name": KERNEL, "display_name": "Flights", "language": "python"}
     nbformat.write(notebook, tmp_path / "in.ipynb")
+    (tmp_path / "beside.txt").write_text("found")
     script = tmp_path / "script.py"
     script.write_text(code)
     folder = Path(sys.executable).parent
-    for engine in ("himalia", "nbclient"):
-        command = [str(folder / "papermill"), "--engine", engine, "-k", KERNEL, "-l", "python", "in.ipynb", "out.ipynb"]
+    made = []
+    for options in (["--engine", "himalia"], ["-k", KERNEL]):
+        command = [str(folder / "papermill"), "in.ipynb", "out.ipynb", *options, "-p", "a", "5"]
         subprocess.run(command, check=True, cwd=tmp_path, timeout=120, capture_output=True)
-        assert nbformat.read(tmp_path / "out.ipynb", 4).cells[0].outputs[0].text == "flights contributor\n"
+        made.append(nbformat.read(tmp_path / "out.ipynb", 4))
+    ours, theirs = map(comparable, made)
+    assert ours == theirs
+    assert theirs["cells"][0]["outputs"][0]["text"] == ["flights contributor\n"]
+    assert theirs["cells"][4]["outputs"][0]["text"] == [f"found 5 {tmp_path.resolve()}\n"]
     command = [str(folder / "jupyter-run"), f"--kernel={KERNEL}", str(script)]
     done = subprocess.run(command, check=True, timeout=120, capture_output=True, text=True)
     assert "flights contributor" in done.stdout
     assert len(service.released) == 3
+
+
+def comparable(notebook: Any) -> Any:
+    """A notebook that papermill has made, without times, the names of new cells, and what our engine adds."""
+    for part in (notebook, *notebook.cells):
+        part.metadata.pop("himalia", None)
+        part.metadata.pop("execution", None)
+        for name in [name for name in part.metadata.papermill if "time" in name or name == "duration"]:
+            del part.metadata.papermill[name]
+        if "injected-parameters" in part.metadata.get("tags", []):
+            part.id = "injected"
+    return json.loads(nbformat.writes(notebook))
 
 
 def test_an_environment_with_only_ipykernel_gets_the_layer(service: FakeService, tmp_path: Path) -> None:

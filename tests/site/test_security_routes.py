@@ -17,7 +17,7 @@ from himalia_server.service import tokens
 from himalia_server.service.app import routed
 from himalia_server.service.context import open_store
 from tests.site.lab import Lab
-from tests.site.test_service_routes import BODIES, VALUES
+from tests.site.test_service_routes import BODIES, QUERIES, VALUES
 
 API = "/api/v1"
 PROJECT = f"{API}/projects/{{slug}}"
@@ -99,6 +99,39 @@ ROUTES: dict[tuple[str, str], Needs] = {
     ("POST", f"{PROJECT}/runs"): Needs.EDIT,
     ("GET", f"{PROJECT}/runs/{{run_id}}"): Needs.SEE,
     ("POST", f"{PROJECT}/runs/{{run_id}}/cancel"): Needs.EDIT,
+    ("GET", f"{PROJECT}/runs/compare"): Needs.SEE,
+    ("POST", f"{PROJECT}/runs/{{run_id}}/resume"): Needs.EDIT,
+    ("POST", f"{PROJECT}/runs/{{run_id}}/outputs/restore"): Needs.EDIT,
+    ("GET", f"{PROJECT}/runs/{{run_id}}/stages/{{stage}}/key"): Needs.SEE,
+    ("GET", f"{PROJECT}/runs/{{run_id}}/stages/{{stage}}/attempts"): Needs.SEE,
+    ("GET", f"{PROJECT}/runs/{{run_id}}/stages/{{stage}}/attempts/{{number}}/notebook"): Needs.SEE,
+    ("GET", f"{PROJECT}/runs/{{run_id}}/stages/{{stage}}/attempts/{{number}}/log"): Needs.SEE,
+    ("GET", f"{PROJECT}/pipeline"): Needs.SEE,
+    ("GET", f"{PROJECT}/pipeline/stages/{{stage}}/changes"): Needs.SEE,
+    ("GET", f"{PROJECT}/pipeline/parameters"): Needs.SEE,
+    ("POST", f"{PROJECT}/sweeps"): Needs.EDIT,
+    ("GET", f"{PROJECT}/sweeps/{{sweep_id}}"): Needs.SEE,
+    ("GET", f"{PROJECT}/verifications"): Needs.SEE,
+    ("POST", f"{PROJECT}/verifications"): Needs.EDIT,
+    ("GET", f"{PROJECT}/verifications/{{verification}}"): Needs.SEE,
+    ("POST", f"{PROJECT}/verifications/{{verification}}/cancel"): Needs.EDIT,
+    ("POST", f"{API}/schedules/preview"): Needs.TOKEN,
+    ("GET", f"{PROJECT}/schedules"): Needs.SEE,
+    ("POST", f"{PROJECT}/schedules"): Needs.STARTER,
+    ("GET", f"{PROJECT}/schedules/{{name}}"): Needs.SEE,
+    ("PATCH", f"{PROJECT}/schedules/{{name}}"): Needs.STARTER,
+    ("DELETE", f"{PROJECT}/schedules/{{name}}"): Needs.STARTER,
+    ("GET", f"{PROJECT}/schedules/{{name}}/slots"): Needs.SEE,
+    ("POST", f"{PROJECT}/schedules/{{name}}/pause"): Needs.STARTER,
+    ("POST", f"{PROJECT}/schedules/{{name}}/resume"): Needs.STARTER,
+    ("POST", f"{PROJECT}/schedules/{{name}}/run"): Needs.STARTER,
+    ("POST", f"{PROJECT}/schedules/{{name}}/update-code"): Needs.STARTER,
+    ("GET", f"{PROJECT}/notifiers"): Needs.EDIT,
+    ("POST", f"{PROJECT}/notifiers"): Needs.OPERATE,
+    ("DELETE", f"{PROJECT}/notifiers/{{name}}"): Needs.OPERATE,
+    ("POST", f"{PROJECT}/notifiers/{{name}}/test"): Needs.OPERATE,
+    ("GET", f"{PROJECT}/notices"): Needs.SEE,
+    ("POST", f"{PROJECT}/notices/read"): Needs.SEE,
     ("POST", f"{PROJECT}/runs/{{run_id}}/stages/{{stage}}/progress"): Needs.OWN_STAGE,
     ("GET", f"{PROJECT}/runs/{{run_id}}/stages/{{stage}}/notebook"): Needs.SEE,
     ("GET", f"{PROJECT}/runs/{{run_id}}/stages/{{stage}}/log"): Needs.SEE,
@@ -117,6 +150,7 @@ ROUTES: dict[tuple[str, str], Needs] = {
     ("GET", f"{PROJECT}/tracking"): Needs.SEE,
     ("GET", f"{API}/events"): Needs.TOKEN,
     ("WEBSOCKET", f"{API}/events/socket"): Needs.TOKEN,
+    ("POST", f"{API}/storage/collect"): Needs.SITE,
     ("GET", f"{API}/metrics"): Needs.METRICS,
     ("GET", f"{API}/service"): Needs.TOKEN,
     ("POST", f"{API}/service/stop"): Needs.SITE,
@@ -173,7 +207,8 @@ def address(method: str, template: str) -> str:
         values["path"] = MLFLOW_PATHS[method]
     if "/guides/" in template:
         values["name"] = next(iter(guides()))
-    return template.replace("{path:path}", "{path}").format(**values)
+    query = next((query for end, query in QUERIES.items() if template.endswith(end)), "")
+    return template.replace("{path:path}", "{path}").format(**values) + query
 
 
 def body(method: str, template: str) -> Any:

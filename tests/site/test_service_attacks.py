@@ -79,7 +79,6 @@ def test_a_deleted_projects_artifacts_are_not_its_successors(fresh: Lab) -> None
     ("slug", "code", "says"),
     [
         ("out-link", "import os; os.symlink(os.environ['HOME'], 'build/o')", "ordinary file"),
-        ("out-folder", "import os; os.mkdir('build/o')", "ordinary file"),
         ("out-pipe", "import os; os.mkfifo('build/o')", "ordinary file"),
     ],
 )

@@ -168,7 +168,7 @@ def test_a_failing_stage_stops_what_waits_for_it(ready: Lab) -> None:
 
 def test_a_killed_kernel_is_told_as_such(ready: Lab) -> None:
     cells = ["x = 1", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"]
-    ready.project("dying", {"die": {"notebook": "die.ipynb", "retries": 1}}, {"die.ipynb": cells})
+    ready.project("dying", {"die": {"notebook": "die.ipynb", "retries": 1, "retry_delay": "1s"}}, {"die.ipynb": cells})
     run = ready.wait_run("dying", ready.post("/projects/dying/runs")["id"])
     assert stage(run, "die")["status"] == "kernel_died"
     assert run["status"] == "failed"

@@ -15,7 +15,7 @@ from tests.site.lab import Lab
 from tests.soak.kit import SLUG, Ledger, descendants, service_processes
 from tests.waiting import wait_until
 
-ENDED = {"succeeded", "failed", "cancelled"}
+ENDED = {"succeeded", "failed", "cancelled", "timed_out"}
 SETTLED = {"clusters": {"running", "failed"}, "deployments": {"ready", "failed", "requested"}}
 DRAFT = re.compile(r"\..*\.[a-z0-9_]{8}|\.[0-9a-f]{12,16}(\.himalia)?|(?!exit\.json\.).*\.new|.*\.part|.*-journal")
 """Names under which files are written before they are renamed; a child's exit record is reserved as it starts."""

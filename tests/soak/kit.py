@@ -30,8 +30,22 @@ FRAME = {"dataframe_split": {"columns": ["a", "b"], "data": [[19.0, 0.0], [0.0, 
 ANSWER = {"predictions": [True, False]}
 SLUG, ENDPOINT, CLUSTER = "soak", "soak", "local"
 STAGES = {
-    "make": {"notebook": "make.ipynb", "params": {"n": 3, "seconds": 0.5}, "outputs": ["build/n.json"], "retries": 1},
-    "use": {"notebook": "use.ipynb", "inputs": ["build/n.json"], "outputs": ["build/m.json"], "retries": 1},
+    "make": {
+        "notebook": "make.ipynb",
+        "params": {"n": 3, "seconds": 0.5},
+        "outputs": ["build/n.json"],
+        "retries": 1,
+        "retry_delay": "1s",
+        "cache": "never",
+    },
+    "use": {
+        "notebook": "use.ipynb",
+        "inputs": ["build/n.json"],
+        "outputs": ["build/m.json"],
+        "retries": 1,
+        "retry_delay": "1s",
+        "cache": "never",
+    },
 }
 NOTEBOOKS = {
     "make.ipynb": [

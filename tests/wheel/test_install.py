@@ -47,7 +47,7 @@ def test_the_command_answers(machine: Machine, installed: Path) -> None:
 
 def test_the_guide_is_there(machine: Machine, installed: Path) -> None:
     said = machine.run([str(installed / "python"), "-c", GUIDES], path=installed)
-    names = ("from-nothing-to-a-deployed-model", "many-projects-side-by-side")
+    names = ("from-nothing-to-a-deployed-model", "many-projects-side-by-side", "notebooks-as-a-pipeline")
     assert said.splitlines() == [f"{name} True" for name in names]
 
 

@@ -7,7 +7,7 @@ import { RequestError } from './request';
 const PAUSES = [500, 2000, 5000];
 
 const CREATES =
-  /(^|\/)(projects|templates|clusters|runs|deployments|tokens|components|environment|clone)$/;
+  /(^|\/)(projects|templates|clusters|runs|deployments|tokens|components|environment|clone|sweeps|schedules|verifications|resume|run)$/;
 
 /** Whether a request makes something that a repetition must not make twice. */
 export function creates(method: string, path: string): boolean {

@@ -900,9 +900,29 @@ export interface paths {
         put?: never;
         /**
          * Start Run
-         * @description Snapshot the project and run its pipeline.
+         * @description Snapshot the project and run its pipeline, or one of its notebooks.
          */
         post: operations["start_run_api_v1_projects__slug__runs_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{slug}/runs/compare": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Compare Runs
+         * @description Runs side by side: what differs, and what is the same.
+         */
+        get: operations["compare_runs_api_v1_projects__slug__runs_compare_get"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -949,6 +969,126 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/projects/{slug}/runs/{run_id}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Resume Run
+         * @description Go on where a run failed: a new run with the same parameters; what is unchanged is not run again.
+         */
+        post: operations["resume_run_api_v1_projects__slug__runs__run_id__resume_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{slug}/runs/{run_id}/outputs/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Restore Outputs
+         * @description Put the outputs of a run into the project's folder.
+         */
+        post: operations["restore_outputs_api_v1_projects__slug__runs__run_id__outputs_restore_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{slug}/runs/{run_id}/stages/{stage}/key": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Stage Key
+         * @description What a stage was made of.
+         */
+        get: operations["stage_key_api_v1_projects__slug__runs__run_id__stages__stage__key_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{slug}/runs/{run_id}/stages/{stage}/attempts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Stage Attempts
+         * @description Tries of a stage that were tried again.
+         */
+        get: operations["stage_attempts_api_v1_projects__slug__runs__run_id__stages__stage__attempts_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{slug}/runs/{run_id}/stages/{stage}/attempts/{number}/notebook": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Attempt Notebook
+         * @description The executed notebook of an attempt.
+         */
+        get: operations["attempt_notebook_api_v1_projects__slug__runs__run_id__stages__stage__attempts__number__notebook_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{slug}/runs/{run_id}/stages/{stage}/attempts/{number}/log": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Attempt Log
+         * @description What an attempt printed.
+         */
+        get: operations["attempt_log_api_v1_projects__slug__runs__run_id__stages__stage__attempts__number__log_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/projects/{slug}/runs/{run_id}/stages/{stage}/progress": {
         parameters: {
             query?: never;
@@ -978,7 +1118,7 @@ export interface paths {
         };
         /**
          * Executed Notebook
-         * @description The executed notebook, as it was kept.
+         * @description The executed notebook, as it was kept; of a stage that runs, as far as it is.
          */
         get: operations["executed_notebook_api_v1_projects__slug__runs__run_id__stages__stage__notebook_get"];
         put?: never;
@@ -998,11 +1138,351 @@ export interface paths {
         };
         /**
          * Stage Log
-         * @description What the stage printed.
+         * @description What the stage printed (so far).
          */
         get: operations["stage_log_api_v1_projects__slug__runs__run_id__stages__stage__log_get"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{slug}/verifications": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Verifications
+         * @description Verifications, newest first. The first one of a notebook is its badge, as long as it is `current`.
+         */
+        get: operations["list_verifications_api_v1_projects__slug__verifications_get"];
+        put?: never;
+        /**
+         * Start Verification
+         * @description Execute a notebook on a snapshot in a clean kernel, and compare it with its saved outputs.
+         */
+        post: operations["start_verification_api_v1_projects__slug__verifications_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{slug}/verifications/{verification}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Verification
+         * @description One verification with its cells.
+         */
+        get: operations["read_verification_api_v1_projects__slug__verifications__verification__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{slug}/verifications/{verification}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Cancel Verification
+         * @description Stop a verification.
+         */
+        post: operations["cancel_verification_api_v1_projects__slug__verifications__verification__cancel_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/schedules/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Preview Schedule
+         * @description What a cron expression means in a zone, and its next five times. Nothing is made.
+         */
+        post: operations["preview_schedule_api_v1_schedules_preview_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{slug}/schedules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Schedules
+         * @description Schedules of the project, by name.
+         */
+        get: operations["list_schedules_api_v1_projects__slug__schedules_get"];
+        put?: never;
+        /**
+         * Create Schedule
+         * @description Have the pipeline, or a notebook, run by the clock, on the code of the project as it is now.
+         */
+        post: operations["create_schedule_api_v1_projects__slug__schedules_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{slug}/schedules/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Schedule
+         * @description One schedule: what it runs, when next, and what became of its newest slot.
+         */
+        get: operations["read_schedule_api_v1_projects__slug__schedules__name__get"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete Schedule
+         * @description Forget a schedule and its history; its runs stay, and one that goes on is not stopped.
+         */
+        delete: operations["delete_schedule_api_v1_projects__slug__schedules__name__delete"];
+        options?: never;
+        head?: never;
+        /**
+         * Change Schedule
+         * @description Change when, how or with which parameters it runs. Whoever changes what runs is whom it runs as.
+         */
+        patch: operations["change_schedule_api_v1_projects__slug__schedules__name__patch"];
+        trace?: never;
+    };
+    "/api/v1/projects/{slug}/schedules/{name}/pause": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Pause Schedule
+         * @description Start nothing more of it until it is resumed.
+         */
+        post: operations["pause_schedule_api_v1_projects__slug__schedules__name__pause_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{slug}/schedules/{name}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Resume Schedule
+         * @description Go on with the next slot. Slots of the pause are recorded, and not run.
+         */
+        post: operations["resume_schedule_api_v1_projects__slug__schedules__name__resume_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{slug}/schedules/{name}/run": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Run Schedule
+         * @description Run it now, once, beside its slots.
+         */
+        post: operations["run_schedule_api_v1_projects__slug__schedules__name__run_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{slug}/schedules/{name}/update-code": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Update Schedule Code
+         * @description Pin it to the project's code as it is now. It runs in the name of the caller from then on.
+         */
+        post: operations["update_schedule_code_api_v1_projects__slug__schedules__name__update_code_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{slug}/schedules/{name}/slots": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Slots
+         * @description What became of its slots, newest first: started with which run, waiting, or skipped and why.
+         */
+        get: operations["list_slots_api_v1_projects__slug__schedules__name__slots_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{slug}/notifiers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Notifiers
+         * @description Who is told of failures and recoveries, and whether it arrives.
+         */
+        get: operations["list_notifiers_api_v1_projects__slug__notifiers_get"];
+        put?: never;
+        /**
+         * Create Notifier
+         * @description Tell somebody more. What webhooks are signed with is in the reply, and never shown again.
+         */
+        post: operations["create_notifier_api_v1_projects__slug__notifiers_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{slug}/notifiers/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Delete Notifier
+         * @description Tell it no more.
+         */
+        delete: operations["delete_notifier_api_v1_projects__slug__notifiers__name__delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{slug}/notifiers/{name}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Check Notifier
+         * @description Send a test now, and say whether it arrived.
+         */
+        post: operations["check_notifier_api_v1_projects__slug__notifiers__name__test_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{slug}/notices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Notices
+         * @description First failures and recoveries of the project's schedules, newest first.
+         */
+        get: operations["list_notices_api_v1_projects__slug__notices_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{slug}/notices/read": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Read Notices
+         * @description Mark notices as read by the caller.
+         */
+        post: operations["read_notices_api_v1_projects__slug__notices_read_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1346,6 +1826,126 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/projects/{slug}/pipeline": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Pipeline
+         * @description The stages, and what a run would do now: skip, or run and why.
+         */
+        get: operations["read_pipeline_api_v1_projects__slug__pipeline_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{slug}/pipeline/stages/{stage}/changes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Stage Changes
+         * @description What has changed since the last result of a stage, with the cells that differ.
+         */
+        get: operations["stage_changes_api_v1_projects__slug__pipeline_stages__stage__changes_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{slug}/pipeline/parameters": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Notebook Parameters
+         * @description The parameters that a notebook of the project takes.
+         */
+        get: operations["notebook_parameters_api_v1_projects__slug__pipeline_parameters_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{slug}/sweeps": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Start Sweep
+         * @description Run the pipeline once for each combination of values.
+         */
+        post: operations["start_sweep_api_v1_projects__slug__sweeps_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{slug}/sweeps/{sweep_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Sweep
+         * @description A sweep with its runs.
+         */
+        get: operations["read_sweep_api_v1_projects__slug__sweeps__sweep_id__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/storage/collect": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Collect
+         * @description Remove runs and results that are past their time, and content that nothing refers to.
+         */
+        post: operations["collect_api_v1_storage_collect_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -1381,6 +1981,28 @@ export interface components {
             after: string | null;
             /** Breaking */
             breaking: boolean;
+        };
+        /**
+         * AttemptView
+         * @description A try of a stage that was tried again.
+         */
+        AttemptView: {
+            /** Number */
+            number: number;
+            /** Status */
+            status: string;
+            /** Error */
+            error: string | null;
+            /** Hint */
+            hint: string | null;
+            /** Notebook */
+            notebook: boolean;
+            /** Log */
+            log: boolean;
+            /** Started At */
+            started_at: number | null;
+            /** Ended At */
+            ended_at: number;
         };
         /**
          * AuditCheck
@@ -1541,6 +2163,83 @@ export interface components {
             detail: string;
         };
         /**
+         * CauseView
+         * @description A likely cause. `kind`: execution_order, undefined_name, hidden_state, randomness, registry, wall_clock,
+         *     set_order, file_order, completion_order, network, changed_file, missing_file, environment, nondeterminism or
+         *     unknown.
+         *
+         *     `certainty`: sure, likely or possible. `cell`: where it lies; null: in no single cell.
+         */
+        CauseView: {
+            /** Kind */
+            kind: string;
+            /** Certainty */
+            certainty: string;
+            /** Cell */
+            cell: number | null;
+            /** Evidence */
+            evidence: string;
+            /** Advice */
+            advice: string;
+        };
+        /**
+         * CellChange
+         * @description A code cell that differs. `number`: its place among all cells of the newer notebook, from 0; null: it is gone.
+         *
+         *     `diff`: in the unified form, without its head.
+         */
+        CellChange: {
+            /** Number */
+            number: number | null;
+            /** Diff */
+            diff: string;
+        };
+        /**
+         * CellView
+         * @description A code cell and its twin. `saved`, `now`: outputs, only of a cell that is not identical.
+         *
+         *     `second`: outputs of a second clean run, of cells that it shows otherwise than the first. `rules`: names of what was
+         *     taken as meaningless (times, addresses); `worst`: the largest relative difference that was tolerated.
+         */
+        CellView: {
+            /** Number */
+            number: number;
+            /** Index */
+            index: number;
+            /** Cell Id */
+            cell_id: string | null;
+            /** Source */
+            source: string;
+            /** Status */
+            status: string;
+            /** Differences */
+            differences: components["schemas"]["DifferenceView"][];
+            /** Rules */
+            rules: string[];
+            /** Notes */
+            notes: string[];
+            /** Worst */
+            worst: number;
+            /** Saved */
+            saved: components["schemas"]["OutputView"][];
+            /** Now */
+            now: components["schemas"]["OutputView"][];
+            /** Second */
+            second: components["schemas"]["OutputView"][];
+        };
+        /**
+         * ChangeView
+         * @description One part of a key that differs from the last result's.
+         */
+        ChangeView: {
+            /** Part */
+            part: string;
+            /** Name */
+            name: string;
+            /** Text */
+            text: string;
+        };
+        /**
          * ChildView
          * @description A process that the service started.
          */
@@ -1648,6 +2347,101 @@ export interface components {
             created_by: string;
             /** Created At */
             created_at: number;
+        };
+        /**
+         * CodeUpdated
+         * @description A schedule that runs the project's code of now. `before`: the snapshot that it ran until then.
+         */
+        CodeUpdated: {
+            /** Id */
+            id: string;
+            /** Project */
+            project: string;
+            /** Name */
+            name: string;
+            /** Target */
+            target: components["schemas"]["PipelineTarget"] | components["schemas"]["NotebookTarget"];
+            /** Cron */
+            cron: string;
+            /** Zone */
+            zone: string;
+            /** Description */
+            description: string;
+            /** Catch Up */
+            catch_up: string;
+            /** Overlap */
+            overlap: string;
+            /** Deadline */
+            deadline: number | null;
+            /** Paused */
+            paused: boolean;
+            pinned: components["schemas"]["PinnedView"];
+            /** Next */
+            next: components["schemas"]["Time"][];
+            last: components["schemas"]["SlotView"] | null;
+            /** Active */
+            active: string[];
+            /** Trouble */
+            trouble: string | null;
+            /** Created By */
+            created_by: string;
+            /** Created At */
+            created_at: number;
+            /** Changed At */
+            changed_at: number;
+            /** Before */
+            before: string;
+            /** Changed */
+            changed: boolean;
+        };
+        /**
+         * CollectRequest
+         * @description `dry_run`: only say what would be removed.
+         * @example {
+         *       "dry_run": true
+         *     }
+         */
+        CollectRequest: {
+            /**
+             * Dry Run
+             * @default false
+             */
+            dry_run: boolean;
+        };
+        /**
+         * CollectView
+         * @description What was removed, or would be. `runs`, `results`: past the time that their projects keep them; `objects`: files
+         *     of the content store that nothing refers to, with their `bytes`. `missing`: objects that should be there.
+         */
+        CollectView: {
+            /** Dry Run */
+            dry_run: boolean;
+            /** Runs */
+            runs: number;
+            /** Results */
+            results: number;
+            /** Objects */
+            objects: number;
+            /** Bytes */
+            bytes: number;
+            /** Kept Objects */
+            kept_objects: number;
+            /** Kept Bytes */
+            kept_bytes: number;
+            /** Missing */
+            missing: number;
+        };
+        /**
+         * CompareView
+         * @description Runs side by side; `same`: what is equal in all of them.
+         */
+        CompareView: {
+            /** Runs */
+            runs: components["schemas"]["RunView"][];
+            /** Differences */
+            differences: components["schemas"]["Difference"][];
+            /** Same */
+            same: components["schemas"]["Difference"][];
         };
         /**
          * Comparison
@@ -1896,6 +2690,63 @@ export interface components {
             created_at: number;
         };
         /**
+         * Difference
+         * @description One thing that runs differ in; `values` in the order of the runs, null: not there.
+         *
+         *     `part`: "status", "seconds", "parameter", "metric", "output", "code" or "commit".
+         */
+        Difference: {
+            /** Stage */
+            stage: string | null;
+            /** Part */
+            part: string;
+            /** Name */
+            name: string;
+            /** Values */
+            values: unknown[];
+        };
+        /**
+         * DifferenceView
+         * @description Where two outputs part. `part`: stdout, stderr, error, display or a MIME type; `line` counts from 1.
+         */
+        DifferenceView: {
+            /** Part */
+            part: string;
+            /** Detail */
+            detail: string;
+            /** Saved */
+            saved: string | null;
+            /** Now */
+            now: string | null;
+            /** Line */
+            line: number | null;
+        };
+        /**
+         * EmailTarget
+         * @description Addresses that get an e-mail, by the mail server of the site's settings.
+         */
+        EmailTarget: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "email";
+            /** To */
+            to: string[];
+        };
+        /**
+         * EndedCell
+         * @description A cell that has ended: its number (from 1), how long it took, and how it ended.
+         */
+        EndedCell: {
+            /** Cell */
+            cell: number;
+            /** Seconds */
+            seconds: number;
+            /** Status */
+            status: string;
+        };
+        /**
          * EndpointExample
          * @description What a form to try an endpoint is made from: the signature and an example row, as the model was saved.
          */
@@ -2078,6 +2929,24 @@ export interface components {
             diff: string | null;
             /** Cut */
             cut: boolean;
+        };
+        /**
+         * FirstDifference
+         * @description The first cell that differs. `index`: its place among all cells, from 0; `label`: its first line.
+         */
+        FirstDifference: {
+            /** Number */
+            number: number;
+            /** Index */
+            index: number;
+            /** Cell Id */
+            cell_id: string | null;
+            /** Label */
+            label: string;
+            /** Status */
+            status: string;
+            /** Differences */
+            differences: components["schemas"]["DifferenceView"][];
         };
         /**
          * FolderName
@@ -2558,6 +3427,245 @@ export interface components {
             suggestion: string;
         };
         /**
+         * NotebookTarget
+         * @description Runs one notebook, which need not be a stage. `inputs`: files that it reads beside the project's code.
+         */
+        NotebookTarget: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "notebook";
+            /** Notebook */
+            notebook: string;
+            /**
+             * Params
+             * @default {}
+             */
+            params: {
+                [key: string]: unknown;
+            };
+            /**
+             * Inputs
+             * @default []
+             */
+            inputs: string[];
+            /**
+             * @default {
+             *       "only": [],
+             *       "from": [],
+             *       "to": [],
+             *       "force": false,
+             *       "keep_going": false
+             *     }
+             */
+            options: components["schemas"]["Options"];
+        };
+        /**
+         * NoticeList
+         * @description Notices, newest first. `unread`: of the newest 1,000. `next`: pass it as `cursor` for older ones.
+         */
+        NoticeList: {
+            /** Items */
+            items: components["schemas"]["NoticeView"][];
+            /** Unread */
+            unread: number;
+            /** Next */
+            next: string | null;
+        };
+        /**
+         * NoticeView
+         * @description A failure or a recovery. `read`: by the caller. `text`: for a person; `link`: to the failed cell in JupyterLab,
+         *     relative to where JupyterLab is.
+         */
+        NoticeView: {
+            /** Id */
+            id: string;
+            /** Kind */
+            kind: string;
+            /** Created At */
+            created_at: number;
+            /** Read */
+            read: boolean;
+            /** Text */
+            text: string;
+            /** Project */
+            project: string;
+            /** Schedule */
+            schedule: string | null;
+            /** Run */
+            run: string | null;
+            /** Status */
+            status: string | null;
+            /** Stage */
+            stage: string | null;
+            /** Cell */
+            cell: number | null;
+            /** Error */
+            error: string | null;
+            /** Link */
+            link: string | null;
+        };
+        /**
+         * NoticesRead
+         * @description Mark all notices up to this one, and itself, as read by the caller.
+         * @example {
+         *       "until": "0199f0c1a2b"
+         *     }
+         */
+        NoticesRead: {
+            /** Until */
+            until: string;
+        };
+        /**
+         * NotifierCreate
+         * @description Somebody more to tell of failures and recoveries of the project's schedules.
+         * @example {
+         *       "name": "team",
+         *       "target": {
+         *         "kind": "email",
+         *         "to": [
+         *           "team@example.org"
+         *         ]
+         *       }
+         *     }
+         */
+        NotifierCreate: {
+            /** Name */
+            name: string;
+            /** Target */
+            target: components["schemas"]["WebhookTarget"] | components["schemas"]["EmailTarget"];
+        };
+        /**
+         * NotifierCreated
+         * @description A new one. `secret`: what webhooks are signed with, shown this once; null for e-mail, and when repeated.
+         */
+        NotifierCreated: {
+            /** Name */
+            name: string;
+            /** Kind */
+            kind: string;
+            /** Target */
+            target: string;
+            /** Created By */
+            created_by: string;
+            /** Created At */
+            created_at: number;
+            /** Last Delivered At */
+            last_delivered_at: number | null;
+            /** Pending */
+            pending: number;
+            /** Problem */
+            problem: string | null;
+            /** Secret */
+            secret: string | null;
+        };
+        /**
+         * NotifierList
+         * @description A project's notifiers, by name.
+         */
+        NotifierList: {
+            /** Items */
+            items: components["schemas"]["NotifierView"][];
+        };
+        /**
+         * NotifierView
+         * @description Who is told. `target`: addresses, or the URL's scheme and host. `pending`: notices on their way.
+         *
+         *     `problem`: why the last one did not arrive; null: it did, or there was none yet.
+         */
+        NotifierView: {
+            /** Name */
+            name: string;
+            /** Kind */
+            kind: string;
+            /** Target */
+            target: string;
+            /** Created By */
+            created_by: string;
+            /** Created At */
+            created_at: number;
+            /** Last Delivered At */
+            last_delivered_at: number | null;
+            /** Pending */
+            pending: number;
+            /** Problem */
+            problem: string | null;
+        };
+        /**
+         * Options
+         * @description Which stages are run, and how.
+         * @example {
+         *       "from": [
+         *         "train"
+         *       ],
+         *       "keep_going": true
+         *     }
+         */
+        Options: {
+            /**
+             * Only
+             * @description These stages and no others.
+             * @default []
+             */
+            only: string[];
+            /**
+             * From
+             * @description These, and all that depend on them; what they need is taken as it is.
+             * @default []
+             */
+            from: string[];
+            /**
+             * To
+             * @description These, and all that they need.
+             * @default []
+             */
+            to: string[];
+            /**
+             * Force
+             * @description Run also what is up to date.
+             * @default false
+             */
+            force: boolean;
+            /**
+             * Keep Going
+             * @description When a stage fails, run all that does not depend on it; else nothing new begins.
+             * @default false
+             */
+            keep_going: boolean;
+            /**
+             * Parallel
+             * @description The most stages at a time.
+             */
+            parallel?: number | null;
+            /**
+             * Timeout
+             * @description The longest that the whole run may take.
+             */
+            timeout?: string | null;
+        };
+        /**
+         * OutputView
+         * @description One output, as nbformat has it, bounded: `cut` says what is left out.
+         *
+         *     HTML and SVG come from whoever wrote the notebook: show them through JupyterLab's sanitizer only. Scripts and
+         *     widgets are left out. Images but SVG are base64.
+         */
+        OutputView: {
+            /** Output Type */
+            output_type: string;
+            /** Name */
+            name: string | null;
+            /** Text */
+            text: string | null;
+            /** Data */
+            data: {
+                [key: string]: unknown;
+            };
+            /** Cut */
+            cut: string | null;
+        };
+        /**
          * PackageList
          * @description Packages of the project's lock by name. `next`: pass it as `cursor`; null at the end.
          */
@@ -2585,6 +3693,98 @@ export interface components {
             installed: boolean;
         };
         /**
+         * ParameterView
+         * @description A parameter of a notebook, from its cell tagged `parameters`.
+         *
+         *     `type`: in words; `annotation`, `default`: as they are written there. `value`: the default, when it is `plain` (a
+         *     number, a text, a list of them …). `choices`: the values that it may have, when they are named.
+         */
+        ParameterView: {
+            /** Name */
+            name: string;
+            /** Type */
+            type: string;
+            /** Annotation */
+            annotation: string | null;
+            /** Default */
+            default: string;
+            /** Help */
+            help: string;
+            /** Plain */
+            plain: boolean;
+            /** Value */
+            value: unknown;
+            /** Choices */
+            choices: unknown[];
+        };
+        /**
+         * PinnedView
+         * @description The code that runs. `commit`, `dirty`: git's, null without git; `components`: name@version → digest.
+         */
+        PinnedView: {
+            /** Snapshot */
+            snapshot: string;
+            /** Commit */
+            commit: string | null;
+            /** Branch */
+            branch: string | null;
+            /** Dirty */
+            dirty: boolean | null;
+            /** Components */
+            components: {
+                [key: string]: string;
+            };
+        };
+        /**
+         * PipelineTarget
+         * @description Runs the project's pipeline. `params`: per stage, what differs from the manifest's.
+         */
+        PipelineTarget: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "pipeline";
+            /**
+             * Params
+             * @default {}
+             */
+            params: {
+                [key: string]: {
+                    [key: string]: unknown;
+                };
+            };
+            /**
+             * @default {
+             *       "only": [],
+             *       "from": [],
+             *       "to": [],
+             *       "force": false,
+             *       "keep_going": false
+             *     }
+             */
+            options: components["schemas"]["Options"];
+        };
+        /**
+         * PipelineView
+         * @description A project's stages, each after those it waits for, and what a run would do now.
+         *
+         *     `problem`: the fault of himalia.toml because of which there is nothing to tell; `waiting`: what keeps a run from
+         *     beginning at once.
+         */
+        PipelineView: {
+            /** Project */
+            project: string;
+            /** Problem */
+            problem?: string | null;
+            /** Environment */
+            environment: string | null;
+            /** Waiting */
+            waiting: string | null;
+            /** Stages */
+            stages: components["schemas"]["StageStatus"][];
+        };
+        /**
          * Prediction
          * @description An answer of the endpoint. `milliseconds`: from the service's question to the gateway's answer.
          */
@@ -2608,6 +3808,18 @@ export interface components {
              * @description Why it could not be imported.
              */
             problem: string | null;
+        };
+        /**
+         * PreviewView
+         * @description What an expression means: in words, and its next five times.
+         */
+        PreviewView: {
+            /** Description */
+            description: string;
+            /** Zone */
+            zone: string;
+            /** Next */
+            next: components["schemas"]["Time"][];
         };
         /**
          * ProjectClone
@@ -2819,6 +4031,14 @@ export interface components {
             days: number;
         };
         /**
+         * RestoreView
+         * @description Paths of the project that were written.
+         */
+        RestoreView: {
+            /** Paths */
+            paths: string[];
+        };
+        /**
          * RevisionView
          * @description One model version behind a deployment.
          */
@@ -2860,19 +4080,27 @@ export interface components {
         };
         /**
          * RunCreate
-         * @description Run the whole pipeline on a snapshot of the project as it is now.
+         * @description Run the pipeline, or one notebook, on a snapshot of the project as it is now.
          * @example {
+         *       "options": {
+         *         "only": [
+         *           "train"
+         *         ]
+         *       },
          *       "params": {
          *         "train": {
          *           "seed": 11
          *         }
          *       }
          *     }
+         * @example {
+         *       "notebook": "eda.ipynb"
+         *     }
          */
         RunCreate: {
             /**
              * Params
-             * @description Per stage: parameters that differ from the manifest's.
+             * @description Per stage: parameters that differ from the manifest's. Of a notebook: under `notebook`.
              * @default {}
              */
             params: {
@@ -2880,6 +4108,27 @@ export interface components {
                     [key: string]: unknown;
                 };
             };
+            /**
+             * @default {
+             *       "only": [],
+             *       "from": [],
+             *       "to": [],
+             *       "force": false,
+             *       "keep_going": false
+             *     }
+             */
+            options: components["schemas"]["Options"];
+            /**
+             * Notebook
+             * @description Run this notebook, which need not be a stage.
+             */
+            notebook?: string | null;
+            /**
+             * Inputs
+             * @description Files that the notebook may read, beside the code.
+             * @default []
+             */
+            inputs: string[];
         };
         /**
          * RunList
@@ -2895,13 +4144,32 @@ export interface components {
          * RunView
          * @description A run with its stages in the order of execution. `components`: `project/component@version` → digest.
          *
-         *     `environment`: the digest of the lock that it runs with; null: the site's own, or not known yet.
+         *     `environment`: the digest of the lock that it runs with; null: the site's own, or not known yet. `kind`: pipeline,
+         *     notebook or verification; `trigger`: what asked for it. `code`: commit, branch and dirtiness of git; empty without.
+         *     `origin`: the run that it resumes. `warnings`: what a person should know of its parameters.
          */
         RunView: {
             /** Id */
             id: string;
             /** Project */
             project: string;
+            /** Kind */
+            kind: string;
+            /** Trigger */
+            trigger: string;
+            options: components["schemas"]["Options"];
+            /** Code */
+            code: {
+                [key: string]: unknown;
+            };
+            /** Origin */
+            origin: string | null;
+            /** Sweep */
+            sweep: string | null;
+            /** Schedule */
+            schedule: string | null;
+            /** Slot */
+            slot: string | null;
             /** Status */
             status: string;
             /** Reason */
@@ -2914,6 +4182,8 @@ export interface components {
             };
             /** Environment */
             environment: string | null;
+            /** Warnings */
+            warnings: string[];
             /** Created By */
             created_by: string;
             /** Created At */
@@ -2924,6 +4194,161 @@ export interface components {
             ended_at: number | null;
             /** Stages */
             stages: components["schemas"]["StageRunView"][];
+        };
+        /**
+         * ScheduleCreate
+         * @description A new schedule, pinned to the code of the project as it is now.
+         * @example {
+         *       "cron": "30 2 * * 1-5",
+         *       "name": "nightly",
+         *       "target": {
+         *         "kind": "pipeline"
+         *       },
+         *       "zone": "Europe/Berlin"
+         *     }
+         */
+        ScheduleCreate: {
+            /** Name */
+            name: string;
+            /** Target */
+            target: components["schemas"]["PipelineTarget"] | components["schemas"]["NotebookTarget"];
+            /**
+             * Cron
+             * @description Minute, hour, day of the month, month, weekday; or @daily and its like.
+             * @example 30 2 * * 1-5
+             */
+            cron: string;
+            /**
+             * Zone
+             * @description An IANA time zone.
+             * @example Europe/Berlin
+             */
+            zone: string;
+            /**
+             * Catch Up
+             * @description What becomes of slots at whose time nothing could run.
+             * @default last
+             * @example last
+             */
+            catch_up: string;
+            /**
+             * Overlap
+             * @description What becomes of a slot while the run before it goes on.
+             * @default skip
+             * @example skip
+             */
+            overlap: string;
+            /**
+             * Deadline
+             * @description How long after its time a slot may still begin; null: however long.
+             */
+            deadline?: string | null;
+            /**
+             * Paused
+             * @default false
+             */
+            paused: boolean;
+        };
+        /**
+         * ScheduleList
+         * @description Schedules, by name. `next`: pass it as `cursor` for more; null at the end.
+         */
+        ScheduleList: {
+            /** Items */
+            items: components["schemas"]["ScheduleView"][];
+            /** Next */
+            next: string | null;
+        };
+        /**
+         * SchedulePatch
+         * @description What is to change; what is absent stays. A target must be of the same kind, and of the same notebook.
+         * @example {
+         *       "overlap": "queue(3)"
+         *     }
+         */
+        SchedulePatch: {
+            /** Target */
+            target?: (components["schemas"]["PipelineTarget"] | components["schemas"]["NotebookTarget"]) | null;
+            /** Cron */
+            cron?: string | null;
+            /** Zone */
+            zone?: string | null;
+            /** Catch Up */
+            catch_up?: string | null;
+            /** Overlap */
+            overlap?: string | null;
+            /**
+             * Deadline
+             * @description How long after its time a slot may still begin; null: however long.
+             */
+            deadline?: string | null;
+        };
+        /**
+         * SchedulePreview
+         * @description An expression and a zone that somebody thinks of.
+         * @example {
+         *       "cron": "30 2 * * 1-5",
+         *       "zone": "Europe/Berlin"
+         *     }
+         */
+        SchedulePreview: {
+            /**
+             * Cron
+             * @description Minute, hour, day of the month, month, weekday; or @daily and its like.
+             * @example 30 2 * * 1-5
+             */
+            cron: string;
+            /**
+             * Zone
+             * @description An IANA time zone.
+             * @example Europe/Berlin
+             */
+            zone: string;
+        };
+        /**
+         * ScheduleView
+         * @description A schedule. `created_by`: in whose name it runs. `last`: the newest slot that was decided.
+         *
+         *     `active`: its runs that go on. `trouble`: why it does not do what one would expect; null: all is well. `deadline`:
+         *     seconds.
+         */
+        ScheduleView: {
+            /** Id */
+            id: string;
+            /** Project */
+            project: string;
+            /** Name */
+            name: string;
+            /** Target */
+            target: components["schemas"]["PipelineTarget"] | components["schemas"]["NotebookTarget"];
+            /** Cron */
+            cron: string;
+            /** Zone */
+            zone: string;
+            /** Description */
+            description: string;
+            /** Catch Up */
+            catch_up: string;
+            /** Overlap */
+            overlap: string;
+            /** Deadline */
+            deadline: number | null;
+            /** Paused */
+            paused: boolean;
+            pinned: components["schemas"]["PinnedView"];
+            /** Next */
+            next: components["schemas"]["Time"][];
+            last: components["schemas"]["SlotView"] | null;
+            /** Active */
+            active: string[];
+            /** Trouble */
+            trouble: string | null;
+            /** Created By */
+            created_by: string;
+            /** Created At */
+            created_at: number;
+            /** Changed At */
+            changed_at: number;
         };
         /**
          * SecretChanged
@@ -3029,8 +4454,86 @@ export interface components {
             children: components["schemas"]["ChildView"][];
         };
         /**
+         * SlotList
+         * @description History, newest first. `next`: pass it as `cursor` for older ones; null at the end.
+         */
+        SlotList: {
+            /** Items */
+            items: components["schemas"]["SlotView"][];
+            /** Next */
+            next: string | null;
+        };
+        /**
+         * SlotView
+         * @description What became of one slot. `state`: queued, started or skipped; `run_status`: null when there is no run (any more).
+         *
+         *     `local`: its time in the schedule's zone, ISO 8601.
+         */
+        SlotView: {
+            /** Slot */
+            slot: string;
+            /** Due At */
+            due_at: number;
+            /** Local */
+            local: string;
+            /** State */
+            state: string;
+            /** Run Id */
+            run_id: string | null;
+            /** Run Status */
+            run_status: string | null;
+            /** Reason */
+            reason: string | null;
+            /** Decided At */
+            decided_at: number;
+        };
+        /**
+         * StageChanges
+         * @description What differs from the last result of a stage; `cells`: the code cells that do, as far as that is known still.
+         */
+        StageChanges: {
+            /** Stage */
+            stage: string;
+            /** Why */
+            why: string;
+            /** Changes */
+            changes: components["schemas"]["ChangeView"][];
+            /** Cells */
+            cells: components["schemas"]["CellChange"][];
+        };
+        /**
+         * StageKey
+         * @description The parts of a stage's key, as it ran: `inputs` and `modules` by digest, `code` a digest for each code cell.
+         */
+        StageKey: {
+            /** Key */
+            key: string;
+            /** Code */
+            code: string[];
+            /** Parameters */
+            parameters: {
+                [key: string]: unknown;
+            };
+            /** Inputs */
+            inputs: {
+                [key: string]: string;
+            };
+            /** Modules */
+            modules: {
+                [key: string]: string;
+            };
+            /** Environment */
+            environment: string;
+            /** Kernel */
+            kernel: string;
+            /** Outputs */
+            outputs: string[];
+        };
+        /**
          * StageProgress
          * @description Sent by a running stage: the cell (from 1) it is at, of how many, and what that cell is about.
+         *
+         *     `cells_done`: that ended well; `running`: whether the cell still runs; `ended`: those since the last report.
          * @example {
          *       "cell": 3,
          *       "cells": 9,
@@ -3044,10 +4547,23 @@ export interface components {
             cells: number;
             /** Label */
             label?: string | null;
+            /** Cells Done */
+            cells_done?: number | null;
+            /** Running */
+            running?: boolean | null;
+            /**
+             * Ended
+             * @default []
+             */
+            ended: components["schemas"]["EndedCell"][];
         };
         /**
          * StageRunView
-         * @description One stage of a run. `outputs`: path → digest.
+         * @description One stage of a run. `outputs`: path → digest. `reason`: why it waits, ran, or did not.
+         *
+         *     `key`: of what it was made of; `cached_from`: the run whose result it has. `attempts`: those that have ended.
+         *     `failed_cell`: the place among all cells of its executed notebook, from 0, where it ended. `cell_seconds`: of each
+         *     cell that was reached. `warnings`: what a person should know although it may have ended well.
          */
         StageRunView: {
             /** Name */
@@ -3064,6 +4580,20 @@ export interface components {
             outputs: {
                 [key: string]: unknown;
             };
+            /** Key */
+            key: string | null;
+            /** Cached From */
+            cached_from: string | null;
+            /** Attempts */
+            attempts: number;
+            /** Failed Cell */
+            failed_cell: number | null;
+            /** Error Name */
+            error_name: string | null;
+            /** Cell Seconds */
+            cell_seconds: number[];
+            /** Warnings */
+            warnings: string[];
             /** Cell */
             cell: number;
             /** Cells */
@@ -3084,8 +4614,54 @@ export interface components {
             ended_at: number | null;
         };
         /**
+         * StageStatus
+         * @description What would become of a stage if the pipeline was run now.
+         *
+         *     `state`: "up_to_date", "changed" (it would run), "new" (it has no result yet), "waits" (it depends on stages that
+         *     would run), "invalid" (it cannot run: `why` says it). `last_run`: where its last result was made. `restore`: outputs
+         *     that would be put back from the cache.
+         */
+        StageStatus: {
+            /** Name */
+            name: string;
+            /** Notebook */
+            notebook: string;
+            /** State */
+            state: string;
+            /** Why */
+            why: string;
+            /** Changes */
+            changes: components["schemas"]["ChangeView"][];
+            /** Waits For */
+            waits_for: string[];
+            /** Inputs */
+            inputs: string[];
+            /** Outputs */
+            outputs: string[];
+            /** Restore */
+            restore: string[];
+            /** Params */
+            params: {
+                [key: string]: unknown;
+            };
+            /** Cluster */
+            cluster: string | null;
+            /** Key */
+            key: string | null;
+            /** Deterministic */
+            deterministic: boolean;
+            /** Last Run */
+            last_run: string | null;
+            /** Last Seconds */
+            last_seconds: number | null;
+            /** Last Ended At */
+            last_ended_at: number | null;
+        };
+        /**
          * StageView
          * @description A stage as the manifest declares it. `params`: the values that its notebook is given.
+         *
+         *     `settings`: what else its table says (`after`, `timeout`, `retries`, `cache` and so on), as it is written there.
          */
         StageView: {
             /** Name */
@@ -3104,6 +4680,10 @@ export interface components {
             waits_for: string[];
             /** Cluster */
             cluster: string | null;
+            /** Settings */
+            settings: {
+                [key: string]: unknown;
+            };
         };
         /**
          * StopRequest
@@ -3152,6 +4732,74 @@ export interface components {
         StoredEnvironments: {
             /** Items */
             items: components["schemas"]["StoredEnvironment"][];
+        };
+        /**
+         * SweepCreate
+         * @description Run the pipeline once for each combination of values. Absent: what the manifest's stages with `sweep` say.
+         * @example {
+         *       "grid": {
+         *         "train": {
+         *           "depth": [
+         *             4,
+         *             8
+         *           ],
+         *           "rate": [
+         *             0.1,
+         *             0.3
+         *           ]
+         *         }
+         *       }
+         *     }
+         */
+        SweepCreate: {
+            /**
+             * Grid
+             * @description Stage → parameter → its values.
+             * @default {}
+             */
+            grid: {
+                [key: string]: {
+                    [key: string]: unknown[];
+                };
+            };
+            /**
+             * @default {
+             *       "only": [],
+             *       "from": [],
+             *       "to": [],
+             *       "force": false,
+             *       "keep_going": false
+             *     }
+             */
+            options: components["schemas"]["Options"];
+        };
+        /**
+         * SweepView
+         * @description A sweep and its runs in the order of its points. `points`: per run, stage → parameter → value.
+         */
+        SweepView: {
+            /** Id */
+            id: string;
+            /** Project */
+            project: string;
+            /** Grid */
+            grid: {
+                [key: string]: {
+                    [key: string]: unknown[];
+                };
+            };
+            /** Created By */
+            created_by: string;
+            /** Created At */
+            created_at: number;
+            /** Points */
+            points: {
+                [key: string]: {
+                    [key: string]: unknown;
+                };
+            }[];
+            /** Runs */
+            runs: components["schemas"]["RunView"][];
         };
         /**
          * TemplateAdd
@@ -3211,6 +4859,49 @@ export interface components {
             digest?: string | null;
         };
         /**
+         * Tested
+         * @description What came of a test. `error`: why it did not arrive.
+         */
+        Tested: {
+            /** Delivered */
+            delivered: boolean;
+            /** Error */
+            error: string | null;
+        };
+        /**
+         * Time
+         * @description One slot to come. `local`, `utc`: ISO 8601. `moved`: its wall time does not exist on that day (clocks go
+         *     forward), so that it is due when they have.
+         */
+        Time: {
+            /** Slot */
+            slot: string;
+            /** At */
+            at: number;
+            /** Local */
+            local: string;
+            /** Utc */
+            utc: string;
+            /** Moved */
+            moved: boolean;
+        };
+        /**
+         * ToleranceView
+         * @description How far outputs may be apart. `declared`: the notebook says so itself.
+         */
+        ToleranceView: {
+            /** Rtol */
+            rtol: number;
+            /** Atol */
+            atol: number;
+            /** Integers */
+            integers: boolean;
+            /** Pixels */
+            pixels: number;
+            /** Declared */
+            declared: boolean;
+        };
+        /**
          * TrackingStatus
          * @description Whether MLflow answers.
          */
@@ -3260,6 +4951,157 @@ export interface components {
             component: string;
         };
         /**
+         * VerificationCreate
+         * @description Execute a notebook in a clean kernel, on a snapshot, and compare each cell with what the notebook shows.
+         * @example {
+         *       "notebook": "02-train.ipynb",
+         *       "rtol": 0.0001
+         *     }
+         */
+        VerificationCreate: {
+            /**
+             * Notebook
+             * @description Its path in the project.
+             */
+            notebook: string;
+            /**
+             * Rtol
+             * @description How far numbers may be apart, relatively, where the notebook declares nothing.
+             */
+            rtol?: number | null;
+            /**
+             * Second Run
+             * @description When something differs, run once more to tell whether two clean runs agree.
+             * @default true
+             */
+            second_run: boolean;
+        };
+        /**
+         * VerificationDetail
+         * @description With all code cells, once it has ended.
+         */
+        VerificationDetail: {
+            /** Id */
+            id: string;
+            /** Project */
+            project: string;
+            /** Notebook */
+            notebook: string;
+            /** Status */
+            status: string;
+            /** Verdict */
+            verdict: string | null;
+            /** Current */
+            current: boolean;
+            /** Counts */
+            counts: {
+                [key: string]: number;
+            };
+            first: components["schemas"]["FirstDifference"] | null;
+            /** Causes */
+            causes: components["schemas"]["CauseView"][];
+            /** Nondeterministic */
+            nondeterministic: boolean | null;
+            /** Rules */
+            rules: string[];
+            /** Reason */
+            reason: string | null;
+            /** Notebook Digest */
+            notebook_digest: string;
+            /** Snapshot */
+            snapshot: string | null;
+            /** Environment */
+            environment: string | null;
+            /** Inputs */
+            inputs: string[];
+            /** Runs */
+            runs: string[];
+            /** Cell */
+            cell: number;
+            /** Cells */
+            cells: number;
+            /** Waiting */
+            waiting: string | null;
+            /** Created By */
+            created_by: string;
+            /** Created At */
+            created_at: number;
+            /** Ended At */
+            ended_at: number | null;
+            tolerance: components["schemas"]["ToleranceView"] | null;
+            /** Compared */
+            compared: components["schemas"]["CellView"][];
+        };
+        /**
+         * VerificationList
+         * @description Verifications, newest first. `next`: pass it as `cursor` for older ones; null at the end.
+         */
+        VerificationList: {
+            /** Items */
+            items: components["schemas"]["VerificationView"][];
+            /** Next */
+            next: string | null;
+        };
+        /**
+         * VerificationView
+         * @description One verification.
+         *
+         *     `status`: running, ended, failed (it could not be carried out: `reason`) or cancelled. `verdict`: identical,
+         *     within_tolerance, differs, failed (it stops at an error that the notebook does not show) or not_comparable; null:
+         *     none yet. `current`: the notebook is still the one that it is about. `counts`: code cells by status.
+         *     `nondeterministic`: two clean runs differ from one another; null: there was one. `runs`: that executed it.
+         *     `cell` of `cells`: where it is, while it runs.
+         */
+        VerificationView: {
+            /** Id */
+            id: string;
+            /** Project */
+            project: string;
+            /** Notebook */
+            notebook: string;
+            /** Status */
+            status: string;
+            /** Verdict */
+            verdict: string | null;
+            /** Current */
+            current: boolean;
+            /** Counts */
+            counts: {
+                [key: string]: number;
+            };
+            first: components["schemas"]["FirstDifference"] | null;
+            /** Causes */
+            causes: components["schemas"]["CauseView"][];
+            /** Nondeterministic */
+            nondeterministic: boolean | null;
+            /** Rules */
+            rules: string[];
+            /** Reason */
+            reason: string | null;
+            /** Notebook Digest */
+            notebook_digest: string;
+            /** Snapshot */
+            snapshot: string | null;
+            /** Environment */
+            environment: string | null;
+            /** Inputs */
+            inputs: string[];
+            /** Runs */
+            runs: string[];
+            /** Cell */
+            cell: number;
+            /** Cells */
+            cells: number;
+            /** Waiting */
+            waiting: string | null;
+            /** Created By */
+            created_by: string;
+            /** Created At */
+            created_at: number;
+            /** Ended At */
+            ended_at: number | null;
+        };
+        /**
          * VersionView
          * @description A published version. `modules`: names to import. `digest`: of its files.
          */
@@ -3286,6 +5128,19 @@ export interface components {
             created_by: string;
             /** Created At */
             created_at: number;
+        };
+        /**
+         * WebhookTarget
+         * @description A URL that gets a signed POST. It may hold a key, and is never shown again as a whole.
+         */
+        WebhookTarget: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "webhook";
+            /** Url */
+            url: string;
         };
         /**
          * ZygoteGrant
@@ -9412,6 +11267,10 @@ export interface operations {
                 /** @description `next` of the page before; absent: the first page. */
                 cursor?: string | null;
                 limit?: number;
+                /** @description Only runs of this kind. */
+                kind?: ("pipeline" | "notebook" | "verification") | null;
+                /** @description Only runs of the schedule with this id. */
+                schedule?: string | null;
             };
             header?: never;
             path: {
@@ -9647,6 +11506,123 @@ export interface operations {
             };
         };
     };
+    compare_runs_api_v1_projects__slug__runs_compare_get: {
+        parameters: {
+            query: {
+                runs: string[];
+            };
+            header?: never;
+            path: {
+                /** @description The project's name. */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CompareView"];
+                };
+            };
+            /** @description Unreadable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid input */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     read_run_api_v1_projects__slug__runs__run_id__get: {
         parameters: {
             query?: never;
@@ -9783,6 +11759,711 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RunView"];
+                };
+            };
+            /** @description Unreadable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid input */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    resume_run_api_v1_projects__slug__runs__run_id__resume_post: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Your own random text for this request: repeated within a day, it makes nothing more. */
+                "idempotency-key"?: string | null;
+            };
+            path: {
+                /** @description The project's name. */
+                slug: string;
+                run_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunView"];
+                };
+            };
+            /** @description Unreadable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid input */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    restore_outputs_api_v1_projects__slug__runs__run_id__outputs_restore_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The project's name. */
+                slug: string;
+                run_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RestoreView"];
+                };
+            };
+            /** @description Unreadable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid input */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    stage_key_api_v1_projects__slug__runs__run_id__stages__stage__key_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The project's name. */
+                slug: string;
+                run_id: string;
+                stage: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StageKey"];
+                };
+            };
+            /** @description Unreadable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid input */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    stage_attempts_api_v1_projects__slug__runs__run_id__stages__stage__attempts_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The project's name. */
+                slug: string;
+                run_id: string;
+                stage: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AttemptView"][];
+                };
+            };
+            /** @description Unreadable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid input */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    attempt_notebook_api_v1_projects__slug__runs__run_id__stages__stage__attempts__number__notebook_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The project's name. */
+                slug: string;
+                run_id: string;
+                stage: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ipynb+json": unknown;
+                };
+            };
+            /** @description Unreadable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid input */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    attempt_log_api_v1_projects__slug__runs__run_id__stages__stage__attempts__number__log_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The project's name. */
+                slug: string;
+                run_id: string;
+                stage: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": unknown;
                 };
             };
             /** @description Unreadable */
@@ -10137,6 +12818,2454 @@ export interface operations {
                 content: {
                     "text/plain": unknown;
                 };
+            };
+            /** @description Unreadable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid input */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_verifications_api_v1_projects__slug__verifications_get: {
+        parameters: {
+            query?: {
+                /** @description Only of this notebook. */
+                notebook?: string | null;
+                /** @description `next` of the page before; absent: the first page. */
+                cursor?: string | null;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The project's name. */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VerificationList"];
+                };
+            };
+            /** @description Unreadable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid input */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    start_verification_api_v1_projects__slug__verifications_post: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Your own random text for this request: repeated within a day, it makes nothing more. */
+                "idempotency-key"?: string | null;
+            };
+            path: {
+                /** @description The project's name. */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["VerificationCreate"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VerificationView"];
+                };
+            };
+            /** @description Unreadable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid input */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_verification_api_v1_projects__slug__verifications__verification__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The project's name. */
+                slug: string;
+                verification: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VerificationDetail"];
+                };
+            };
+            /** @description Unreadable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid input */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    cancel_verification_api_v1_projects__slug__verifications__verification__cancel_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The project's name. */
+                slug: string;
+                verification: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VerificationView"];
+                };
+            };
+            /** @description Unreadable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid input */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    preview_schedule_api_v1_schedules_preview_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SchedulePreview"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PreviewView"];
+                };
+            };
+            /** @description Unreadable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid input */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_schedules_api_v1_projects__slug__schedules_get: {
+        parameters: {
+            query?: {
+                /** @description `next` of the page before; absent: the first page. */
+                cursor?: string | null;
+                /** @description Items of a page, at most. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The project's name. */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScheduleList"];
+                };
+            };
+            /** @description Unreadable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid input */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_schedule_api_v1_projects__slug__schedules_post: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Your own random text for this request: repeated within a day, it makes nothing more. */
+                "idempotency-key"?: string | null;
+            };
+            path: {
+                /** @description The project's name. */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ScheduleCreate"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScheduleView"];
+                };
+            };
+            /** @description Unreadable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid input */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_schedule_api_v1_projects__slug__schedules__name__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The project's name. */
+                slug: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScheduleView"];
+                };
+            };
+            /** @description Unreadable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid input */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_schedule_api_v1_projects__slug__schedules__name__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The project's name. */
+                slug: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Unreadable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid input */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_schedule_api_v1_projects__slug__schedules__name__patch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The project's name. */
+                slug: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SchedulePatch"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScheduleView"];
+                };
+            };
+            /** @description Unreadable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid input */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    pause_schedule_api_v1_projects__slug__schedules__name__pause_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The project's name. */
+                slug: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScheduleView"];
+                };
+            };
+            /** @description Unreadable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid input */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    resume_schedule_api_v1_projects__slug__schedules__name__resume_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The project's name. */
+                slug: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScheduleView"];
+                };
+            };
+            /** @description Unreadable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid input */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    run_schedule_api_v1_projects__slug__schedules__name__run_post: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Your own random text for this request: repeated within a day, it makes nothing more. */
+                "idempotency-key"?: string | null;
+            };
+            path: {
+                /** @description The project's name. */
+                slug: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunView"];
+                };
+            };
+            /** @description Unreadable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid input */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    update_schedule_code_api_v1_projects__slug__schedules__name__update_code_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The project's name. */
+                slug: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CodeUpdated"];
+                };
+            };
+            /** @description Unreadable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid input */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_slots_api_v1_projects__slug__schedules__name__slots_get: {
+        parameters: {
+            query?: {
+                /** @description `next` of the page before; absent: the first page. */
+                cursor?: string | null;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The project's name. */
+                slug: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SlotList"];
+                };
+            };
+            /** @description Unreadable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid input */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_notifiers_api_v1_projects__slug__notifiers_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The project's name. */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NotifierList"];
+                };
+            };
+            /** @description Unreadable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid input */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_notifier_api_v1_projects__slug__notifiers_post: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Your own random text for this request: repeated within a day, it makes nothing more. */
+                "idempotency-key"?: string | null;
+            };
+            path: {
+                /** @description The project's name. */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NotifierCreate"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NotifierCreated"];
+                };
+            };
+            /** @description Unreadable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid input */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_notifier_api_v1_projects__slug__notifiers__name__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The project's name. */
+                slug: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Unreadable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid input */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    check_notifier_api_v1_projects__slug__notifiers__name__test_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The project's name. */
+                slug: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Tested"];
+                };
+            };
+            /** @description Unreadable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid input */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_notices_api_v1_projects__slug__notices_get: {
+        parameters: {
+            query?: {
+                /** @description Only those that the caller has not read. */
+                unread?: boolean;
+                /** @description `next` of the page before; absent: the first page. */
+                cursor?: string | null;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The project's name. */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NoticeList"];
+                };
+            };
+            /** @description Unreadable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid input */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_notices_api_v1_projects__slug__notices_read_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The project's name. */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NoticesRead"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Unreadable */
             400: {
@@ -12281,6 +17410,699 @@ export interface operations {
             };
             /** @description Not allowed */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid input */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_pipeline_api_v1_projects__slug__pipeline_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The project's name. */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PipelineView"];
+                };
+            };
+            /** @description Unreadable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid input */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    stage_changes_api_v1_projects__slug__pipeline_stages__stage__changes_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The project's name. */
+                slug: string;
+                stage: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StageChanges"];
+                };
+            };
+            /** @description Unreadable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid input */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    notebook_parameters_api_v1_projects__slug__pipeline_parameters_get: {
+        parameters: {
+            query: {
+                notebook: string;
+            };
+            header?: never;
+            path: {
+                /** @description The project's name. */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ParameterView"][];
+                };
+            };
+            /** @description Unreadable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid input */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    start_sweep_api_v1_projects__slug__sweeps_post: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Your own random text for this request: repeated within a day, it makes nothing more. */
+                "idempotency-key"?: string | null;
+            };
+            path: {
+                /** @description The project's name. */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SweepCreate"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SweepView"];
+                };
+            };
+            /** @description Unreadable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid input */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_sweep_api_v1_projects__slug__sweeps__sweep_id__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The project's name. */
+                slug: string;
+                sweep_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SweepView"];
+                };
+            };
+            /** @description Unreadable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid input */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    collect_api_v1_storage_collect_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CollectRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CollectView"];
+                };
+            };
+            /** @description Unreadable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };

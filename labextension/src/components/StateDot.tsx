@@ -82,6 +82,13 @@ function drawing(shape: Shape): React.ReactElement {
           <path d="M5 8h6" className="jp-Himalia-stateLine" />
         </>
       );
+    case 'skip':
+      return (
+        <>
+          <circle cx="8" cy="8" r="6.2" className="jp-Himalia-stateLine" />
+          <path d="m5.2 8.2 2 2 3.6-4.2" className="jp-Himalia-stateLine" />
+        </>
+      );
     case 'dot':
       return <circle cx="8" cy="8" r="5" fill="currentColor" />;
     case 'ring':

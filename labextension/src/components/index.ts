@@ -1,6 +1,7 @@
 export { ActionButton, IActionButtonProps, IconButton } from './ActionButton';
 export { Ago } from './Ago';
 export { Boundary } from './Boundary';
+export { Diff } from './Diff';
 export { Elapsed, useNow } from './Elapsed';
 export { EmptyState } from './EmptyState';
 export { formatAgo, formatBytes, formatDuration, formatExact, shortId } from './format';

@@ -1,7 +1,8 @@
 import { TranslationBundle } from '@jupyterlab/translation';
 
 /** The shape that stands for a state, besides its word and colour. */
-export type Shape = 'check' | 'cross' | 'spinner' | 'ring' | 'dash' | 'warning' | 'hand' | 'dot';
+export type Shape =
+  'check' | 'cross' | 'spinner' | 'ring' | 'dash' | 'warning' | 'hand' | 'dot' | 'skip';
 
 /** The shape of a state word of the service. */
 export function stateShape(state: string, steady = false): Shape {
@@ -9,7 +10,11 @@ export function stateShape(state: string, steady = false): Shape {
     case 'succeeded':
     case 'ready':
     case 'live':
+    case 'up_to_date':
+    case 'verified':
       return 'check';
+    case 'skipped':
+      return 'skip';
     case 'running':
       return steady ? 'check' : 'spinner';
     case 'starting':
@@ -20,15 +25,25 @@ export function stateShape(state: string, steady = false): Shape {
     case 'failed':
     case 'timed_out':
     case 'kernel_died':
+    case 'differs':
       return 'cross';
     case 'lost':
+    case 'invalid':
+    case 'stale':
     case 'newer':
     case 'refused':
       return 'warning';
     case 'requested':
+    case 'waiting':
+    case 'waits':
+    case 'queued':
       return 'hand';
+    case 'changed':
+      return 'dot';
     case 'cancelled':
     case 'upstream_failed':
+    case 'not_run':
+    case 'paused':
     case 'stopped':
       return 'dash';
     default:
@@ -62,7 +77,20 @@ export function stateWord(state: string, trans: TranslationBundle): string {
     case 'cancelled':
       return trans.__('cancelled');
     case 'upstream_failed':
+    case 'not_run':
       return trans.__('not run');
+    case 'skipped':
+      return trans.__('skipped');
+    case 'up_to_date':
+      return trans.__('unchanged');
+    case 'changed':
+      return trans.__('changed');
+    case 'new':
+      return trans.__('new');
+    case 'waits':
+      return trans.__('waits');
+    case 'invalid':
+      return trans.__('cannot run');
     case 'pending':
       return trans.__('pending');
     case 'waiting':
@@ -87,6 +115,8 @@ export function hasEnded(status: string): boolean {
     'kernel_died',
     'cancelled',
     'upstream_failed',
+    'skipped',
+    'not_run',
     'lost'
   ].includes(status);
 }

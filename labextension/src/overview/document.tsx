@@ -10,6 +10,7 @@ import { EmptyState, ProblemMessage, useHimalia } from '../components';
 import { ConnectionNotice, isAway } from '../frame/connectionNotice';
 import { StoreGate } from '../frame/gate';
 import { himaliaIcon } from '../icons';
+import { pipelineRuns } from '../pipelines/rows';
 import { IHimalia, IProjectStore } from '../tokens';
 import { Cards } from './cards';
 import { Graph } from './graph';
@@ -76,7 +77,7 @@ function Home(props: IOverviewOptions & { store: IProjectStore }): React.ReactEl
   const { project } = store;
   const away = isAway(himalia.connection);
   const step = nextStep(store);
-  const run = store.runs.items?.[0] ?? null;
+  const run = pipelineRuns(store.runs.items ?? [])[0] ?? null;
   return (
     <div className="jp-Himalia-page">
       <div className="jp-Himalia-pageHead">

@@ -6,8 +6,10 @@ import * as React from 'react';
 import { Project, Run } from '../api/types';
 import { CommandIDs } from '../commands';
 import { Ago, shortId } from '../components';
+import { Edge, EdgeName } from './edges';
 import { IGraphEdge, IGraphNode, graphEdges, graphNodes } from './graphModel';
 import { GraphNode } from './graphNode';
+import { useLayouts, useSize } from './hooks';
 import type * as Layouts from './layout';
 
 interface IGraphProps {
@@ -22,7 +24,7 @@ interface IGraphProps {
 export function Graph(props: IGraphProps): React.ReactElement {
   const { project, run, trans } = props;
   const frame = React.useRef<HTMLDivElement>(null);
-  const room = useWidth(frame);
+  const { width: room } = useSize(frame);
   const layouts = useLayouts();
   const nodes = graphNodes(project, run);
   // the layout follows from the manifest alone: progress is no reason to lay out again
@@ -115,63 +117,6 @@ function Drawing(
   );
 }
 
-/** A line from a stage to one that waits for it. */
-function Edge(props: {
-  edge: IGraphEdge;
-  layout: Layouts.ILayout;
-  layouts: typeof Layouts;
-  active: boolean;
-  done: boolean;
-  point: (over: boolean) => void;
-}): React.ReactElement | null {
-  const { edge, layout, layouts, active, done, point } = props;
-  const points = layout.edges.get(layouts.edgeKey(edge.from, edge.to)) ?? [];
-  if (points.length < 2) {
-    return null;
-  }
-  const path = layouts.curve(points, layout.down);
-  const end = points[points.length - 1];
-  const arrow = layout.down ? 'm-4,-7 l4,7 l4,-7' : 'm-7,-4 l7,4 l-7,4';
-  const classes = [active && 'jp-mod-active', done && 'jp-mod-done'].filter(Boolean).join(' ');
-  return (
-    <g
-      className={`jp-Himalia-edge ${classes}`}
-      onPointerEnter={() => point(true)}
-      onPointerLeave={() => point(false)}
-    >
-      <path className="jp-Himalia-edgeReach" d={path} />
-      <path className="jp-Himalia-edgeLine" d={path} />
-      <path className="jp-Himalia-edgeLine" d={`M${end.x},${end.y} ${arrow}`} />
-    </g>
-  );
-}
-
-/** The files that go along an edge, at its middle. */
-function EdgeName(props: {
-  files: readonly string[];
-  points: readonly Layouts.IPlace[];
-}): React.ReactElement | null {
-  const names = props.files.map(file => file.replace(/\/+$/, '').split('/').pop() ?? file);
-  if (props.points.length < 2 || names.length === 0) {
-    return null;
-  }
-  const { x, y } = centre(props.points);
-  return (
-    <text x={x} y={y + 4} textAnchor="middle">
-      {names.length > 2 ? `${names[0]} +${names.length - 1}` : names.join(', ')}
-    </text>
-  );
-}
-
-function centre(points: readonly Layouts.IPlace[]): Layouts.IPlace {
-  const a = points[Math.floor((points.length - 1) / 2)];
-  const b = points[Math.ceil((points.length - 1) / 2)];
-  if (points.length > 2) {
-    return { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2 };
-  }
-  return { x: (points[0].x + points[1].x) / 2, y: (points[0].y + points[1].y) / 2 };
-}
-
 /** What can be opened of a stage. Without a run there is its notebook alone: no menu is needed. */
 function openMenu(
   node: IGraphNode,
@@ -208,37 +153,4 @@ function openMenu(
   });
   const { left, bottom } = anchor.getBoundingClientRect();
   menu.open(left, bottom + 2);
-}
-
-/** The layout is loaded when a graph is shown for the first time. */
-function useLayouts(): typeof Layouts | null {
-  const [layouts, setLayouts] = React.useState<typeof Layouts | null>(null);
-  React.useEffect(() => {
-    let wanted = true;
-    void import('./layout').then(loaded => wanted && setLayouts(loaded));
-    return () => {
-      wanted = false;
-    };
-  }, []);
-  return layouts;
-}
-
-/** The width of an element, in pixels; 0 until it is shown. */
-function useWidth(ref: React.RefObject<HTMLElement>): number {
-  const [width, setWidth] = React.useState(0);
-  React.useEffect(() => {
-    const element = ref.current;
-    if (!element) {
-      return;
-    }
-    const observer = new ResizeObserver(() => {
-      const now = element.clientWidth;
-      if (now > 0) {
-        setWidth(now);
-      }
-    });
-    observer.observe(element);
-    return () => observer.disconnect();
-  }, [ref]);
-  return width;
 }

@@ -1,4 +1,4 @@
-import { Project, Run, StageRun } from '../api/types';
+import { Project, Run, Stage, StageRun } from '../api/types';
 
 /** A stage as the graph shows it. */
 export interface IGraphNode {
@@ -31,7 +31,7 @@ export function graphNodes(project: Project, run: Run | null): IGraphNode[] {
 }
 
 /** An edge for each stage that another waits for. */
-export function graphEdges(project: Project): IGraphEdge[] {
+export function graphEdges(project: { stages: readonly Stage[] }): IGraphEdge[] {
   const byName = new Map(project.stages.map(stage => [stage.name, stage]));
   return project.stages.flatMap(stage =>
     stage.waits_for.flatMap(name => {

@@ -1,5 +1,6 @@
 import { Deployment, Model, Project, Run, StageRun } from '../api/types';
 import { CHAMPION, holder, latestModels, newestFirst } from '../models/versions';
+import { pipelineRuns } from '../pipelines/rows';
 import { IProjectStore } from '../tokens';
 
 /** The one thing to do next in a project. */
@@ -42,10 +43,11 @@ export function nextStep(store: StepSource): NextStep {
   if (project.stages.length === 0) {
     return { kind: 'no-stages' };
   }
-  const runs = store.runs.items;
-  if (runs === null) {
+  const { items } = store.runs;
+  if (items === null) {
     return { kind: 'loading' };
   }
+  const runs = pipelineRuns(items);
   return (runs.length > 0 && ofRun(runs[0])) || afterRun(store, runs[0] ?? null);
 }
 

@@ -1,6 +1,7 @@
 import { ILayoutRestorer, JupyterFrontEnd } from '@jupyterlab/application';
 import { Dialog, Notification, showDialog } from '@jupyterlab/apputils';
 import { PathExt } from '@jupyterlab/coreutils';
+import type { IFileBrowserFactory } from '@jupyterlab/filebrowser';
 import { TranslationBundle } from '@jupyterlab/translation';
 import { editIcon, fileIcon, notebookIcon, runIcon, stopIcon } from '@jupyterlab/ui-components';
 import { ReadonlyPartialJSONObject } from '@lumino/coreutils';
@@ -15,6 +16,9 @@ import { repairFirst } from '../components/repair';
 import { Documents } from '../frame/documents';
 import { himaliaIcon } from '../icons';
 import type { IHimalia } from '../tokens';
+import { addMoreCommands } from './moreCommands';
+import { readOptions } from './options';
+import type { Parameters } from './parameters';
 import { activeRun } from './rows';
 
 /** What the commands stand on. */
@@ -22,13 +26,32 @@ export interface IPipelineParts {
   app: JupyterFrontEnd;
   himalia: IHimalia;
   restorer: ILayoutRestorer | null;
+  browser: IFileBrowserFactory | null;
   trans: TranslationBundle;
 }
 
 const text = { type: 'string' } as const;
 const forRun = { args: { type: 'object', properties: { run: text, slug: text } } } as const;
 const forStage = {
-  args: { type: 'object', properties: { run: text, stage: text, slug: text } }
+  args: {
+    type: 'object',
+    properties: { run: text, stage: text, slug: text, attempt: { type: 'integer' } }
+  }
+} as const;
+const names = { oneOf: [text, { type: 'array', items: text }] };
+const forPipeline = {
+  args: {
+    type: 'object',
+    properties: {
+      only: names,
+      from: names,
+      to: names,
+      force: { type: 'boolean' },
+      keep_going: { type: 'boolean' },
+      parallel: { type: 'integer' },
+      params: { type: 'object' }
+    }
+  }
 } as const;
 const noArgs = { args: { type: 'object', properties: {} } } as const;
 
@@ -37,6 +60,7 @@ export function addPipelineCommands(parts: IPipelineParts): void {
   addRunCommands(parts);
   addCancel(parts);
   addDocuments(parts);
+  addMoreCommands(parts);
   const { app, himalia, trans } = parts;
   app.commands.addCommand(CommandIDs.openStageNotebook, {
     label: trans.__('Open the Notebook of a Stage'),
@@ -59,14 +83,15 @@ function addRunCommands(parts: IPipelineParts): void {
     caption: () =>
       whyNotRun(himalia, trans) ?? trans.__('Run all stages on the project as it is now'),
     icon: runIcon,
-    describedBy: noArgs,
+    describedBy: forPipeline,
     isEnabled: () => whyNotRun(himalia, trans) === null,
-    execute: async () => {
+    execute: async args => {
       if (mustNotRun(himalia, trans)) {
         return;
       }
       const { runPipeline } = await import('./start');
-      await runPipeline({ himalia, commands, trans });
+      const params = (args.params ?? {}) as Parameters;
+      await runPipeline({ himalia, commands, trans }, { params, options: readOptions(args) });
     }
   });
   commands.addCommand(CommandIDs.runWithParameters, {
@@ -201,11 +226,17 @@ function addDocuments(parts: IPipelineParts): void {
     execute: async args => {
       const slug = slugOf(args, himalia);
       const { run, stage } = args;
+      const attempt = typeof args.attempt === 'number' ? args.attempt : null;
       if (slug && typeof run === 'string' && typeof stage === 'string') {
         const { serverSettings } = app.serviceManager;
         const { makeLogDocument } = await import('./logDocument');
-        await logs.open(`${slug}-${run}-${stage}`, { slug, run, stage }, () =>
-          Promise.resolve(makeLogDocument({ himalia, serverSettings, trans, slug, run, stage }))
+        await logs.open(
+          [slug, run, stage, attempt ?? 'last'].join('-'),
+          { slug, run, stage, attempt },
+          () =>
+            Promise.resolve(
+              makeLogDocument({ himalia, serverSettings, trans, slug, run, stage, attempt })
+            )
         );
       }
     }

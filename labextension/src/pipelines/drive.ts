@@ -13,17 +13,24 @@ export interface IExecuted {
   slug: string;
   run: string;
   stage: string;
+  /** An earlier attempt, from 1; absent: the last one. */
+  attempt?: number;
 }
 
 /** The path of an executed notebook, with the drive's name. */
-export function executedPath({ slug, run, stage }: IExecuted): string {
-  return `${DRIVE}:${slug}/${run}/${stage}.ipynb`;
+export function executedPath({ slug, run, stage, attempt }: IExecuted): string {
+  const which = attempt === undefined ? '' : `.attempt-${attempt}`;
+  return `${DRIVE}:${slug}/${run}/${stage}${which}.ipynb`;
 }
 
 /** The reverse of `executedPath`, without the drive's name; null for other paths. */
 export function readPath(localPath: string): IExecuted | null {
-  const match = /^\/?([^/]+)\/([^/]+)\/([^/]+)\.ipynb$/.exec(localPath);
-  return match && { slug: match[1], run: match[2], stage: match[3] };
+  const match = /^\/?([^/]+)\/([^/]+)\/([^/]+?)(?:\.attempt-(\d+))?\.ipynb$/.exec(localPath);
+  if (!match) {
+    return null;
+  }
+  const [, slug, run, stage, attempt] = match;
+  return { slug, run, stage, ...(attempt ? { attempt: Number(attempt) } : {}) };
 }
 
 /** Cells of a notebook that nobody can change. */
@@ -135,6 +142,12 @@ export class RunsDrive implements Contents.IDrive {
   private _isDisposed = false;
 }
 
-function address({ slug, run, stage }: IExecuted): string {
-  return `v1/${at('projects', slug, 'runs', run, 'stages', stage, 'notebook')}`;
+function address(executed: IExecuted): string {
+  return `v1/${notebookPath(executed)}`;
+}
+
+/** Where the service has an executed notebook, below /api/v1. */
+export function notebookPath({ slug, run, stage, attempt }: IExecuted): string {
+  const which = attempt === undefined ? [] : ['attempts', attempt];
+  return at('projects', slug, 'runs', run, 'stages', stage, ...which, 'notebook');
 }

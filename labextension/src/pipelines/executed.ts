@@ -33,11 +33,12 @@ export function openExecuted(
     keepAsItIs(widget);
   }
   if (widget) {
-    const { stage, run } = executed;
+    const { stage, run, attempt } = executed;
+    const which = attempt === undefined ? stage : trans.__('%1, attempt %2', stage, attempt);
     // a document takes a new title for the wish to rename its file
     Signal.disconnectBetween(widget.title, widget);
     widget.title.icon = notebookIcon.bindprops({ stylesheet: 'mainAreaTab' });
-    widget.title.label = trans.__('%1 · run %2 (executed)', stage, shortId(run));
+    widget.title.label = trans.__('%1 · run %2 (executed)', which, shortId(run));
     widget.title.caption = trans.__(
       'The notebook of the stage %1 as the run %2 executed it. Read-only.',
       stage,
@@ -46,6 +47,20 @@ export function openExecuted(
     widget.addClass('jp-Himalia-executed');
   }
   return widget ?? null;
+}
+
+/** Bring a cell into view, once the notebook is read. *cell*: its place, from 0. */
+export async function revealCell(widget: IDocumentWidget, cell: number): Promise<void> {
+  if (!(widget instanceof NotebookPanel)) {
+    return;
+  }
+  await Promise.all([widget.context.ready, widget.revealed]);
+  const notebook = widget.content;
+  if (!widget.isDisposed && cell >= 0 && cell < notebook.widgets.length) {
+    notebook.activeCellIndex = cell;
+    // a cell that is away when it is asked for is no fault
+    await notebook.scrollToItem(cell, 'center').then(undefined, () => undefined);
+  }
 }
 
 /**

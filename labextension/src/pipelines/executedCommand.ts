@@ -7,12 +7,11 @@ import { TranslationBundle } from '@jupyterlab/translation';
 import { historyIcon } from '@jupyterlab/ui-components';
 
 import { toProblem } from '../api/problem';
-import { at } from '../api/request';
 import { CommandIDs } from '../commands';
 import { notifyProblem } from '../components/notify';
 import type { IHimalia } from '../tokens';
 import { slugOf } from './commands';
-import { DRIVE, IExecuted, readPath, RunsDrive } from './drive';
+import { DRIVE, IExecuted, notebookPath, readPath, RunsDrive } from './drive';
 import { mayPass, untilLive } from './later';
 
 interface IExecutedParts {
@@ -32,20 +31,32 @@ export function addExecutedNotebooks(parts: IExecutedParts): void {
   contents.addDrive(new RunsDrive(serverSettings, trans));
   const tracker = new WidgetTracker<IDocumentWidget>({ namespace: 'himalia-executed' });
   const text = { type: 'string' };
+  const number = { type: 'integer' };
   let restored = restorer === null;
   void app.restored.then(() => (restored = true));
   app.commands.addCommand(CommandIDs.openExecutedNotebook, {
     label: trans.__('Open an Executed Notebook'),
     icon: historyIcon,
     describedBy: {
-      args: { type: 'object', properties: { run: text, stage: text, slug: text } }
+      args: {
+        type: 'object',
+        properties: {
+          run: text,
+          stage: text,
+          slug: text,
+          attempt: number,
+          cell: number
+        }
+      }
     },
     isEnabled: args => typeof args.run === 'string' && typeof args.stage === 'string',
     execute: async args => {
       const slug = slugOf(args, himalia);
-      const { run, stage } = args;
+      const { run, stage, attempt, cell } = args;
       if (slug && typeof run === 'string' && typeof stage === 'string') {
-        await open(parts, tracker, { slug, run, stage }, !restored);
+        const which = typeof attempt === 'number' ? { attempt } : {};
+        const place = typeof cell === 'number' ? cell : null;
+        await open(parts, tracker, { slug, run, stage, ...which }, !restored, place);
       }
     }
   });
@@ -87,16 +98,17 @@ async function open(
   parts: IExecutedParts,
   tracker: WidgetTracker<IDocumentWidget>,
   executed: IExecuted,
-  restoring: boolean
+  restoring: boolean,
+  cell: number | null
 ): Promise<void> {
   const { himalia, trans } = parts;
-  const { slug, run, stage } = executed;
+  const { stage } = executed;
   try {
     // a document that cannot be read would close itself without a word that helps
-    await himalia.request('GET', at('projects', slug, 'runs', run, 'stages', stage, 'notebook'));
+    await himalia.request('GET', notebookPath(executed));
   } catch (error) {
     if (restoring && mayPass(toProblem(error, trans).status)) {
-      void untilLive(himalia).then(() => show(parts, tracker, executed, false));
+      void untilLive(himalia).then(() => show(parts, tracker, executed, false, cell));
       return;
     }
     notifyProblem(trans.__('The executed notebook of %1 cannot be shown.', stage), error, trans);
@@ -105,17 +117,18 @@ async function open(
     }
     return;
   }
-  await show(parts, tracker, executed, true);
+  await show(parts, tracker, executed, true, cell);
 }
 
 async function show(
   parts: IExecutedParts,
   tracker: WidgetTracker<IDocumentWidget>,
   executed: IExecuted,
-  activate: boolean
+  activate: boolean,
+  cell: number | null
 ): Promise<void> {
   const { app, manager, trans } = parts;
-  const { openExecuted } = await import('./executed');
+  const { openExecuted, revealCell } = await import('./executed');
   const widget = openExecuted(executed, manager, app.docRegistry, trans, activate);
   if (!widget) {
     Notification.warning(trans.__('This application shows no notebooks.'));
@@ -123,6 +136,9 @@ async function show(
   }
   if (!tracker.has(widget)) {
     await tracker.add(widget);
+  }
+  if (cell !== null) {
+    void revealCell(widget, cell);
   }
   void app.restored.then(() => {
     // one that the saved layout does not know, because it came late the last time, was put away with it

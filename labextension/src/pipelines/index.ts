@@ -7,6 +7,7 @@ import {
 } from '@jupyterlab/application';
 import { ICommandPalette } from '@jupyterlab/apputils';
 import { IDocumentManager } from '@jupyterlab/docmanager';
+import { IFileBrowserFactory } from '@jupyterlab/filebrowser';
 import { ILauncher } from '@jupyterlab/launcher';
 import { IRunningSessionManagers } from '@jupyterlab/running';
 import { ITranslator, nullTranslator, TranslationBundle } from '@jupyterlab/translation';
@@ -22,7 +23,9 @@ import { addPipelineCommands } from './commands';
 import { addExecutedNotebooks } from './executedCommand';
 // eslint-disable-next-line jupyter/prefer-lazy-imports -- the list asks for it at once
 import { addRunningRuns } from './running';
-import { wentWrong } from './rows';
+import { pipelineIcon } from './icons';
+// eslint-disable-next-line jupyter/prefer-lazy-imports -- the badge asks for it at once
+import { pipelineRuns, wentWrong } from './rows';
 
 const PipelineSection = React.lazy(() => import('./pipelineSection'));
 const RunsSection = React.lazy(() => import('./runsSection'));
@@ -42,7 +45,8 @@ export const pipelinesPlugin: JupyterFrontEndPlugin<void> = {
     IDocumentManager,
     IRunningSessionManagers,
     ILabShell,
-    IRouter
+    IRouter,
+    IFileBrowserFactory
   ],
   activate
 };
@@ -58,15 +62,18 @@ function activate(
   manager: IDocumentManager | null,
   running: IRunningSessionManagers | null,
   labShell: ILabShell | null,
-  router: IRouter | null
+  router: IRouter | null,
+  browser: IFileBrowserFactory | null
 ): void {
   const trans = (translator ?? nullTranslator).load('himalia');
-  addPipelineCommands({ app, himalia, restorer, trans });
+  addPipelineCommands({ app, himalia, restorer, browser, trans });
   if (manager) {
     addExecutedNotebooks({ app, himalia, manager, restorer, labShell, router, trans });
   }
   const category = trans.__('Himalia');
   for (const command of [
+    CommandIDs.openPipeline,
+    CommandIDs.editStage,
     CommandIDs.runPipeline,
     CommandIDs.runWithParameters,
     CommandIDs.cancelRun
@@ -90,11 +97,12 @@ function addSections(app: JupyterFrontEnd, sidebar: ISidebar, trans: Translation
     rank: 10,
     toolbar: [
       { command: CommandIDs.cancelRun, args: { toolbar: 'true' }, icon: stopIcon },
+      { command: CommandIDs.openPipeline, icon: pipelineIcon },
       { command: CommandIDs.runWithParameters, icon: editIcon },
       { command: CommandIDs.runPipeline, icon: runIcon }
     ],
     badge: store => {
-      const status = store.runs.items?.[0]?.status ?? '';
+      const status = pipelineRuns(store.runs.items ?? [])[0]?.status ?? '';
       return hasEnded(status) && wentWrong(status) ? trans.__('failed') : null;
     },
     render: store => lazySection(PipelineSection, { store, commands, trans })

@@ -18,15 +18,18 @@ export interface ILogDocumentProps {
   slug: string;
   run: string;
   stage: string;
+  /** An earlier attempt, from 1; null: the last one. */
+  attempt: number | null;
 }
 
 /** A tab with what a stage printed. */
 export function makeLogDocument(props: ILogDocumentProps): MainAreaWidget {
-  const { trans, run, stage } = props;
+  const { trans, run, stage, attempt } = props;
+  const which = attempt === null ? stage : trans.__('%1, attempt %2', stage, attempt);
   const content = ReactWidget.create(<LogDocument {...props} />);
   content.addClass('jp-Himalia-runDocument');
   const widget = new MainAreaWidget({ content });
-  widget.title.label = trans.__('%1 · run %2 (log)', stage, shortId(run));
+  widget.title.label = trans.__('%1 · run %2 (log)', which, shortId(run));
   widget.title.icon = fileIcon;
   widget.title.closable = true;
   return widget;
@@ -34,7 +37,7 @@ export function makeLogDocument(props: ILogDocumentProps): MainAreaWidget {
 
 /** The text; read again when the stage changes, and on request. */
 function LogDocument(props: ILogDocumentProps): React.ReactElement {
-  const { himalia, serverSettings, trans, slug, run, stage } = props;
+  const { himalia, serverSettings, trans, slug, run, stage, attempt } = props;
   const { connection } = useHimalia(himalia);
   const store = useStore(himalia.store);
   const [text, setText] = React.useState<string | null>(null);
@@ -49,7 +52,7 @@ function LogDocument(props: ILogDocumentProps): React.ReactElement {
       return;
     }
     let wanted = true;
-    const path = `v1/${at('projects', slug, 'runs', run, 'stages', stage, 'log')}`;
+    const path = `v1/${logPath(slug, run, stage, attempt)}`;
     requestText(path, serverSettings).then(
       answer => {
         if (wanted) {
@@ -66,7 +69,7 @@ function LogDocument(props: ILogDocumentProps): React.ReactElement {
     return () => {
       wanted = false;
     };
-  }, [serverSettings, trans, slug, run, stage, live, status, asked]);
+  }, [serverSettings, trans, slug, run, stage, attempt, live, status, asked]);
   return (
     <article className="jp-Himalia-log">
       <header>
@@ -91,4 +94,10 @@ function LogDocument(props: ILogDocumentProps): React.ReactElement {
       )}
     </article>
   );
+}
+
+/** Where the service has what a stage printed, below /api/v1. */
+function logPath(slug: string, run: string, stage: string, attempt: number | null): string {
+  const which = attempt === null ? [] : ['attempts', attempt];
+  return at('projects', slug, 'runs', run, 'stages', stage, ...which, 'log');
 }

@@ -5,6 +5,7 @@ import * as React from 'react';
 import { toProblem } from '../api/problem';
 import { notifyProblem, ProblemMessage, SubmitDialog, useSignal } from '../components';
 import type { IProblem, IProjectStore } from '../tokens';
+import { ParameterField } from './parameterField';
 import { fieldKey, IParameter, parameterFields, readFields } from './parameters';
 import { inOrder } from './rows';
 import { haveClusters, IStartParts, postRun, tellStarted } from './start';
@@ -64,7 +65,7 @@ async function submit(parts: IStartParts, slug: string, form: Form): Promise<boo
     return false;
   }
   try {
-    tellStarted(parts, slug, await postRun(parts.himalia, slug, params));
+    tellStarted(parts, slug, await postRun(parts.himalia, slug, { params }));
     return true;
   } catch (error) {
     form.problem = toProblem(error, parts.trans);
@@ -97,53 +98,18 @@ function FormView(props: { form: Form }): React.ReactElement {
           {form.fields
             .filter(field => field.stage === stage)
             .map(field => (
-              <Field key={fieldKey(field)} field={field} form={form} />
+              <ParameterField
+                key={fieldKey(field)}
+                field={field}
+                fault={form.faults.get(fieldKey(field))}
+                change={text => form.set(field, text)}
+              />
             ))}
         </fieldset>
       ))}
       <div ref={problem}>
         {form.problem && <ProblemMessage problem={form.problem} trans={trans} />}
       </div>
-    </div>
-  );
-}
-
-function Field(props: { field: IParameter; form: Form }): React.ReactElement {
-  const { field, form } = props;
-  const key = fieldKey(field);
-  const id = `jp-Himalia-param-${key}`;
-  const fault = form.faults.get(key);
-  const common = {
-    id,
-    'aria-invalid': fault !== undefined,
-    'aria-describedby': fault === undefined ? undefined : `${id}-fault`
-  };
-  return (
-    <div className="jp-Himalia-parameter">
-      <label htmlFor={id}>{field.name}</label>
-      {field.kind === 'boolean' ? (
-        <input
-          {...common}
-          type="checkbox"
-          checked={field.text === 'true'}
-          onChange={event => form.set(field, String(event.target.checked))}
-        />
-      ) : (
-        <input
-          {...common}
-          type="text"
-          className="jp-mod-styled"
-          inputMode={field.kind === 'integer' || field.kind === 'number' ? 'decimal' : undefined}
-          spellCheck={false}
-          value={field.text}
-          onChange={event => form.set(field, event.target.value)}
-        />
-      )}
-      {fault !== undefined && (
-        <p className="jp-Himalia-fault" id={`${id}-fault`} role="alert">
-          {fault}
-        </p>
-      )}
     </div>
   );
 }

@@ -1,6 +1,6 @@
 import { TranslationBundle } from '@jupyterlab/translation';
 
-import type { Stage } from '../api/types';
+import type { Parameter, Stage } from '../api/types';
 
 /** How a parameter is entered. */
 export type Kind = 'boolean' | 'integer' | 'number' | 'text' | 'json';
@@ -10,10 +10,14 @@ export interface IParameter {
   stage: string;
   name: string;
   kind: Kind;
-  /** As himalia.toml has it. */
+  /** As himalia.toml has it, or the notebook. */
   value: unknown;
   /** What stands in the field. */
   text: string;
+  /** What it is, in words. */
+  help?: string;
+  /** The texts that it may be. */
+  choices?: readonly string[];
 }
 
 /** Parameters by stage and name, as a run takes them. */
@@ -24,10 +28,50 @@ export function parameterFields(stages: readonly Stage[]): IParameter[] {
   return stages.flatMap(stage =>
     Object.entries(stage.params).map(([name, value]) => {
       const kind = kindOf(value);
-      const text = kind === 'json' ? JSON.stringify(value) : String(value);
-      return { stage: stage.name, name, kind, value, text };
+      return { stage: stage.name, name, kind, value, text: textOf(value, kind) };
     })
   );
+}
+
+/**
+ * Fields for all that a notebook takes: its own parameters, with the values of himalia.toml where that has some.
+ *
+ * @param given - values that are set already, by name
+ */
+export function notebookFields(
+  stage: string,
+  parameters: readonly Parameter[],
+  given: Record<string, unknown>
+): IParameter[] {
+  const fields = parameters
+    .filter(({ name, plain }) => plain || name in given)
+    .map(({ name, value: own, help, choices, annotation }) => {
+      const value = name in given ? given[name] : own;
+      // a float may be written as 1
+      const kind = annotation === 'float' && typeof value === 'number' ? 'number' : kindOf(value);
+      return {
+        stage,
+        name,
+        kind,
+        value,
+        text: textOf(value, kind),
+        help: help || undefined,
+        choices: choices.map(choice => textOf(choice, kind))
+      };
+    });
+  const known = new Set(fields.map(({ name }) => name));
+  const others = Object.entries(given).filter(([name]) => !known.has(name));
+  return [
+    ...fields,
+    ...others.map(([name, value]) => {
+      const kind = kindOf(value);
+      return { stage, name, kind, value, text: textOf(value, kind) };
+    })
+  ];
+}
+
+function textOf(value: unknown, kind: Kind): string {
+  return kind === 'json' ? JSON.stringify(value) : String(value);
 }
 
 /** What a field holds; throws a sentence for the user when it cannot be read. */

@@ -1,6 +1,6 @@
 import { CommandRegistry } from '@lumino/commands';
 import { TranslationBundle } from '@jupyterlab/translation';
-import { fileIcon, historyIcon, notebookIcon } from '@jupyterlab/ui-components';
+import { fileIcon, historyIcon, notebookIcon, runIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import { refusedBy } from '../api/roles';
@@ -20,7 +20,9 @@ import {
 } from '../components';
 import { runState } from '../service/reduce';
 import type { IProjectStore } from '../tokens';
-import { IStageRow, splitError, stageRows, wentWrong } from './rows';
+import { fromHereIcon } from './icons';
+import { planOf } from './question';
+import { IStageRow, pipelineRuns, rowState, splitError, stageRows, wentWrong } from './rows';
 
 /** What a section's body needs. */
 export interface ISectionBodyProps {
@@ -33,23 +35,24 @@ export interface ISectionBodyProps {
 export default function PipelineSection(props: ISectionBodyProps): React.ReactElement {
   const { store, commands, trans } = props;
   const { stages, problem } = store.project;
-  const { items: runs, problem: runsProblem } = store.runs;
+  const { items, problem: runsProblem } = store.runs;
+  const runs = items && pipelineRuns(items);
   if (stages.length === 0) {
     return problem ? (
       <p className="jp-Himalia-muted">{repairFirst(store.project, trans)}</p>
     ) : (
       <EmptyState
         text={trans.__(
-          'This project has no stages yet. A stage is a notebook named in himalia.toml.'
+          'This project has no stages yet. A stage is a notebook that runs with the pipeline.'
         )}
         action={{
-          label: trans.__('Open himalia.toml'),
-          onClick: () => void commands.execute(CommandIDs.openManifest)
+          label: trans.__('Open the pipeline'),
+          onClick: () => void commands.execute(CommandIDs.openPipeline)
         }}
       />
     );
   }
-  const rows = stageRows(stages, runs ?? []);
+  const rows = stageRows(stages, runs ?? [], planOf(store));
   return (
     <>
       {problem && (
@@ -83,7 +86,7 @@ export default function PipelineSection(props: ISectionBodyProps): React.ReactEl
 /** The newest run in a line, told when it changes. */
 function Announcement(props: ISectionBodyProps): React.ReactElement | null {
   const { store, commands, trans } = props;
-  const run = store.runs.items?.[0];
+  const run = pipelineRuns(store.runs.items ?? [])[0];
   if (!run) {
     return null;
   }
@@ -111,16 +114,19 @@ function Announcement(props: ISectionBodyProps): React.ReactElement | null {
 }
 
 function StageItem(props: ISectionBodyProps & { row: IStageRow }): React.ReactElement {
-  const { row, commands, trans } = props;
+  const { row, store, commands, trans } = props;
   const { stage, now } = row;
-  const state = now?.status ?? 'none';
+  const state = rowState(row);
+  const refused = store.project.problem
+    ? repairFirst(store.project, trans)
+    : refusedBy(store.project.role, 'run.start', trans);
   return (
     <li className="jp-Himalia-row" role="listitem" data-stage={stage.name}>
       <div className="jp-Himalia-rowLine">
         <StateDot
           compact
           state={state}
-          label={now ? stateWord(state, trans) : trans.__('not run yet')}
+          label={state === 'none' ? trans.__('not run yet') : stateWord(state, trans)}
           trans={trans}
         />
         <span className="jp-Himalia-rowName" title={`${stage.name} (${stage.notebook})`}>
@@ -128,6 +134,18 @@ function StageItem(props: ISectionBodyProps & { row: IStageRow }): React.ReactEl
         </span>
         <StageTime row={row} trans={trans} />
         <span className="jp-Himalia-rowTools">
+          <IconButton
+            icon={runIcon}
+            label={trans.__('Run %1 alone', stage.name)}
+            disabledReason={refused}
+            onClick={() => void commands.execute(CommandIDs.runPipeline, { only: stage.name })}
+          />
+          <IconButton
+            icon={fromHereIcon}
+            label={trans.__('Run %1 and all that depends on it', stage.name)}
+            disabledReason={refused}
+            onClick={() => void commands.execute(CommandIDs.runPipeline, { from: stage.name })}
+          />
           <IconButton
             icon={notebookIcon}
             label={trans.__('Open the notebook of %1', stage.name)}
@@ -185,10 +203,7 @@ function StageDetail(props: {
 }): React.ReactElement | null {
   const { row, trans } = props;
   const { now } = row;
-  if (!now) {
-    return null;
-  }
-  if (now.status === 'running' && now.cells > 0) {
+  if (now?.status === 'running' && now.cells > 0) {
     return (
       <div className="jp-Himalia-progress">
         <progress
@@ -202,14 +217,25 @@ function StageDetail(props: {
       </div>
     );
   }
-  if (wentWrong(now.status) && now.error) {
+  if (now && wentWrong(now.status) && now.error) {
     return <StageError error={now.error} hint={now.hint} trans={trans} />;
   }
-  const note = hasEnded(now.status) ? now.error : now.reason;
-  if (note && now.status !== 'succeeded') {
-    return <p className="jp-Himalia-rowNote jp-Himalia-muted">{splitError(note).summary}</p>;
+  const note = noteOf(row);
+  return note ? (
+    <p className="jp-Himalia-rowNote jp-Himalia-muted">{splitError(note).summary}</p>
+  ) : null;
+}
+
+/** Why it waits, why it was not run, or what a run would do with it now. */
+function noteOf({ now, plan, active }: IStageRow): string | null {
+  if (now && !hasEnded(now.status)) {
+    return now.status === 'running' ? null : now.reason;
   }
-  return null;
+  if (now && ['upstream_failed', 'not_run', 'cancelled'].includes(now.status)) {
+    return now.error ?? now.reason ?? plan?.why ?? null;
+  }
+  // while a run goes on, what the next one would do is not known
+  return active && now ? null : (plan?.why ?? null);
 }
 
 /** "cell 3 of 9: Join" */

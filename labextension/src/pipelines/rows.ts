@@ -1,4 +1,4 @@
-import type { Run, Stage, StageRun } from '../api/types';
+import type { Run, Stage, StageRun, StageStatus } from '../api/types';
 import { hasEnded } from '../components/states';
 
 /** A stage of the manifest with what is known of its runs. */
@@ -12,23 +12,35 @@ export interface IStageRow {
   executedIn: string | null;
   /** The newest run of all; it has the log of `now`. */
   run: string | null;
+  /** The newest run goes on. */
+  active: boolean;
+  /** What a run would do now; null until it is known. */
+  plan: StageStatus | null;
 }
 
 /** The pipeline's stages in their order, with state and last duration. Runs: newest first. */
-export function stageRows(stages: readonly Stage[], runs: readonly Run[]): IStageRow[] {
+export function stageRows(
+  stages: readonly Stage[],
+  all: readonly Run[],
+  plan: ReadonlyMap<string, StageStatus> = new Map()
+): IStageRow[] {
+  const runs = pipelineRuns(all);
   return inOrder(stages).map(stage => {
     const records = runs.flatMap(run =>
       run.stages.filter(({ name }) => name === stage.name).map(record => ({ run, record }))
     );
     const newest = records[0]?.run === runs[0] ? records[0] : undefined;
+    const planned = plan.get(stage.name) ?? null;
     const good = records.find(({ record }) => record.status === 'succeeded');
     const executed = records.find(({ record }) => record.notebook);
     return {
       stage,
       now: newest?.record ?? null,
-      lastSeconds: good ? seconds(good.record) : null,
-      executedIn: executed?.run.id ?? null,
-      run: newest?.run.id ?? null
+      lastSeconds: (good && seconds(good.record)) ?? planned?.last_seconds ?? null,
+      executedIn: executed?.run.id ?? planned?.last_run ?? null,
+      run: newest?.run.id ?? null,
+      active: newest !== undefined && !hasEnded(newest.run.status),
+      plan: planned
     };
   });
 }
@@ -47,6 +59,19 @@ export function inOrder(stages: readonly Stage[]): Stage[] {
   return placed;
 }
 
+/** The state word of a stage: what happens to it now or went wrong with it, else what a run would do. */
+export function rowState({
+  now,
+  plan,
+  active
+}: Pick<IStageRow, 'now' | 'plan' | 'active'>): string {
+  if (!now || !plan) {
+    return now?.status ?? plan?.state ?? 'none';
+  }
+  const good = ['succeeded', 'skipped'].includes(now.status) && plan.state === 'up_to_date';
+  return active || good || wentWrong(now.status) ? now.status : plan.state;
+}
+
 /** How long something took; null while it has not ended. */
 export function seconds(timed: {
   started_at: number | null;
@@ -55,6 +80,11 @@ export function seconds(timed: {
   return timed.started_at === null || timed.ended_at === null
     ? null
     : timed.ended_at - timed.started_at;
+}
+
+/** Runs of the pipeline: those of single notebooks, for a verification say, are no news of its stages. */
+export function pipelineRuns(runs: readonly Run[]): readonly Run[] {
+  return runs.filter(({ kind }) => kind !== 'notebook' && kind !== 'verification');
 }
 
 /** The newest run that has not ended. Runs: newest first. */
@@ -89,5 +119,6 @@ export function splitError(error: string): { summary: string; rest: string } {
 
 /** Whether a stage ended badly of its own accord. */
 export function wentWrong(status: string): boolean {
-  return hasEnded(status) && !['succeeded', 'cancelled', 'upstream_failed'].includes(status);
+  const fair = ['succeeded', 'skipped', 'cancelled', 'upstream_failed', 'not_run'];
+  return hasEnded(status) && !fair.includes(status);
 }

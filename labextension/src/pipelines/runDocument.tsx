@@ -5,6 +5,7 @@ import * as React from 'react';
 
 import { toProblem } from '../api/problem';
 import { at } from '../api/request';
+import { whyNot } from '../api/roles';
 import type { Run } from '../api/types';
 import { CommandIDs } from '../commands';
 import {
@@ -25,6 +26,7 @@ import { runState } from '../service/reduce';
 import type { IHimalia, IProblem } from '../tokens';
 import { RunTimeline } from './runTimeline';
 import { Unread } from './unread';
+import { kindWord, optionWords } from './words';
 
 /** Which run, and what the document stands on. */
 export interface IRunDocumentProps {
@@ -62,6 +64,7 @@ export function RunDocument(props: IRunDocumentProps): React.ReactElement {
     );
   }
   const ended = hasEnded(run.status);
+  const refused = whyNot(props.himalia, 'run.start', trans);
   return (
     <article className="jp-Himalia-run">
       <header>
@@ -70,6 +73,23 @@ export function RunDocument(props: IRunDocumentProps): React.ReactElement {
           <StateDot state={runState(run)} trans={trans} />
         </span>
         <span className="jp-Himalia-fill" />
+        {ended && run.status !== 'succeeded' && run.kind !== 'verification' && (
+          <ActionButton
+            primary
+            label={trans.__('Resume')}
+            title={trans.__('Run what failed and what comes after it; what is done stays')}
+            disabledReason={refused}
+            onClick={() => void commands.execute(CommandIDs.resumeRun, { run: run.id, slug })}
+          />
+        )}
+        {ended && run.stages.some(({ outputs }) => Object.keys(outputs).length > 0) && (
+          <ActionButton
+            label={trans.__('Put into the folder…')}
+            title={trans.__('Replace the files of the project by those that this run has made')}
+            disabledReason={refused}
+            onClick={() => void commands.execute(CommandIDs.restoreOutputs, { run: run.id, slug })}
+          />
+        )}
         {!ended && (
           <ActionButton
             label={trans.__('Cancel the run')}
@@ -97,6 +117,7 @@ export function RunDocument(props: IRunDocumentProps): React.ReactElement {
             <Elapsed from={run.started_at} to={run.ended_at} trans={trans} />
           )}
         </dd>
+        <Origin {...props} run={run} />
         {ended && run.reason && (
           <>
             <dt>{trans.__('Reason')}</dt>
@@ -105,8 +126,72 @@ export function RunDocument(props: IRunDocumentProps): React.ReactElement {
         )}
       </dl>
       <h2>{trans.__('Stages')}</h2>
-      <RunTimeline run={run} slug={slug} commands={commands} trans={trans} />
+      {run.warnings?.map(warning => (
+        <p key={warning} className="jp-Himalia-muted">
+          {warning}
+        </p>
+      ))}
+      <RunTimeline
+        himalia={props.himalia}
+        run={run}
+        slug={slug}
+        commands={commands}
+        trans={trans}
+      />
     </article>
+  );
+}
+
+/** What it is, what asked for it, and on which code. */
+function Origin(props: IRunDocumentProps & { run: Run }): React.ReactElement {
+  const { commands, trans, slug, run } = props;
+  const { origin, code } = run;
+  const commit = typeof code?.commit === 'string' ? code.commit : null;
+  const options = optionWords(run, trans);
+  return (
+    <>
+      {run.kind && run.kind !== 'pipeline' && (
+        <>
+          <dt>{trans.__('Kind')}</dt>
+          <dd>{kindWord(run.kind, trans)}</dd>
+        </>
+      )}
+      {run.slot && (
+        <>
+          <dt>{trans.__('Schedule')}</dt>
+          <dd>{trans.__('for %1', run.slot)}</dd>
+        </>
+      )}
+      {origin && (
+        <>
+          <dt>{trans.__('Resumes')}</dt>
+          <dd>
+            <button
+              type="button"
+              className="jp-Himalia-runLink"
+              onClick={() => void commands.execute(CommandIDs.openRun, { run: origin, slug })}
+            >
+              {trans.__('run %1', shortId(origin))}
+            </button>
+          </dd>
+        </>
+      )}
+      {commit !== null && (
+        <>
+          <dt>{trans.__('Commit')}</dt>
+          <dd>
+            <code title={commit}>{commit.slice(0, 10)}</code>
+            {code?.dirty === true && ` ${trans.__('with changes')}`}
+          </dd>
+        </>
+      )}
+      {options && (
+        <>
+          <dt>{trans.__('Options')}</dt>
+          <dd>{options}</dd>
+        </>
+      )}
+    </>
   );
 }
 

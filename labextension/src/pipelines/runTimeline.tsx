@@ -2,14 +2,29 @@ import { CommandRegistry } from '@lumino/commands';
 import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import type { Run, StageRun } from '../api/types';
+import { at } from '../api/request';
+import type { Attempt, Run, StageRun } from '../api/types';
 import { CommandIDs } from '../commands';
-import { ActionButton, Elapsed, hasEnded, StateDot, useNow } from '../components';
+import {
+  ActionButton,
+  Elapsed,
+  hasEnded,
+  shortId,
+  StateDot,
+  useAnswer,
+  useNow,
+  useStore
+} from '../components';
+import type { IHimalia } from '../tokens';
+import { Attempts } from './attempts';
+import { LiveLog } from './liveLog';
+import { MendButton } from './mendButton';
 import { progressText, StageError } from './pipelineSection';
 import { wentWrong } from './rows';
 import { bars, IBar } from './timeline';
 
 interface ITimelineProps {
+  himalia: IHimalia;
   run: Run;
   slug: string;
   commands: CommandRegistry;
@@ -21,6 +36,7 @@ export function RunTimeline(props: ITimelineProps): React.ReactElement {
   const { run, trans } = props;
   const now = useNow(!hasEnded(run.status));
   const drawn = bars(run, now);
+  const [chosen, choose] = React.useState<string | null>(null);
   return (
     <table className="jp-Himalia-timeline">
       <thead>
@@ -33,35 +49,58 @@ export function RunTimeline(props: ITimelineProps): React.ReactElement {
         </tr>
       </thead>
       {run.stages.map(stage => (
-        <StageRows key={stage.name} {...props} stage={stage} bar={drawn.get(stage.name) ?? null} />
+        <StageRows
+          key={stage.name}
+          {...props}
+          stage={stage}
+          bar={drawn.get(stage.name) ?? null}
+          open={chosen === stage.name}
+          toggle={() => choose(chosen === stage.name ? null : stage.name)}
+        />
       ))}
     </table>
   );
 }
 
-function StageRows(props: ITimelineProps & { stage: StageRun; bar: IBar | null }) {
-  const { run, slug, stage, bar, commands, trans } = props;
+interface IStageRowsProps extends ITimelineProps {
+  stage: StageRun;
+  bar: IBar | null;
+  /** Its log is shown. */
+  open: boolean;
+  toggle: () => void;
+}
+
+function StageRows(props: IStageRowsProps): React.ReactElement {
+  const { run, slug, stage, bar, open, toggle, commands, trans } = props;
   const args = { run: run.id, slug, stage: stage.name };
-  const percent = (part: number) => `${(part * 100).toFixed(2)}%`;
   return (
-    <tbody>
+    <tbody data-stage={stage.name}>
       <tr>
         <th scope="row">{stage.name}</th>
         <td>
           <StateDot state={stage.status} trans={trans} />
         </td>
-        <td className="jp-Himalia-track">
-          {bar && (
-            <div
-              className={`jp-Himalia-bar jp-mod-${wentWrong(stage.status) ? 'wrong' : stage.status}`}
-              style={{ marginLeft: percent(bar.left), width: percent(bar.width) }}
-            />
+        <td className="jp-Himalia-track">{bar && <Bar bar={bar} stage={stage} trans={trans} />}</td>
+        <td>
+          {stage.status === 'skipped' ? (
+            '–'
+          ) : (
+            <Elapsed from={stage.started_at} to={stage.ended_at} trans={trans} />
           )}
         </td>
-        <td>
-          <Elapsed from={stage.started_at} to={stage.ended_at} trans={trans} />
-        </td>
         <td className="jp-Himalia-timelineTools">
+          {wentWrong(stage.status) && stage.failed_cell !== null && stage.notebook && (
+            <ActionButton
+              label={trans.__('Open failed cell')}
+              title={trans.__('The notebook as it was executed, at cell %1', stage.failed_cell + 1)}
+              onClick={() =>
+                void commands.execute(CommandIDs.openExecutedNotebook, {
+                  ...args,
+                  cell: stage.failed_cell
+                })
+              }
+            />
+          )}
           <ActionButton
             label={trans.__('Notebook')}
             title={trans.__('The notebook as it was executed, read-only')}
@@ -69,31 +108,90 @@ function StageRows(props: ITimelineProps & { stage: StageRun; bar: IBar | null }
             onClick={() => void commands.execute(CommandIDs.openExecutedNotebook, args)}
           />
           <ActionButton
-            label={trans.__('Log')}
+            label={open ? trans.__('Hide log') : trans.__('Log')}
             title={trans.__('What the stage printed')}
-            disabledReason={stage.started_at === null ? trans.__('The stage has not begun.') : null}
-            onClick={() => void commands.execute(CommandIDs.openStageLog, args)}
+            disabledReason={
+              stage.started_at === null || stage.status === 'skipped'
+                ? trans.__('The stage has not run.')
+                : null
+            }
+            onClick={toggle}
           />
         </td>
       </tr>
       <tr className="jp-Himalia-timelineMore">
         <td />
         <td colSpan={4}>
-          <StageMore stage={stage} trans={trans} />
+          <StageMore {...props} />
         </td>
       </tr>
     </tbody>
   );
 }
 
-function StageMore(props: { stage: StageRun; trans: TranslationBundle }): React.ReactElement {
-  const { stage, trans } = props;
+function Bar(props: { bar: IBar; stage: StageRun; trans: TranslationBundle }): React.ReactElement {
+  const { bar, stage, trans } = props;
+  const percent = (part: number) => `${(part * 100).toFixed(2)}%`;
+  const look = wentWrong(stage.status) ? 'wrong' : stage.status;
+  return (
+    <div className="jp-Himalia-bars">
+      {bar.wait > 0 && (
+        <div
+          className="jp-Himalia-barWait"
+          title={stage.reason ?? trans.__('waiting')}
+          style={{ width: percent(bar.wait) }}
+        />
+      )}
+      {bar.width > 0 && (
+        <div
+          className={`jp-Himalia-bar jp-mod-${look}`}
+          style={{ left: percent(bar.left), width: percent(bar.width) }}
+        />
+      )}
+    </div>
+  );
+}
+
+function StageMore(props: IStageRowsProps): React.ReactElement {
+  const { himalia, run, slug, stage, open, commands, trans } = props;
+  const store = useStore(himalia.store);
   const params = Object.entries(stage.params);
+  const outputs = Object.entries(stage.outputs);
+  const { cached_from: origin } = stage;
+  const running = stage.status === 'running' && stage.cells > 0;
   return (
     <>
-      {stage.status === 'running' && stage.cells > 0 && <p>{progressText(stage, trans)}</p>}
-      {!hasEnded(stage.status) && stage.reason && <p>{stage.reason}</p>}
+      {running && (
+        <div className="jp-Himalia-progress">
+          <progress
+            value={stage.cell}
+            max={stage.cells}
+            aria-label={trans.__('Progress of %1', stage.name)}
+          />
+          <span className="jp-Himalia-muted">{progressText(stage, trans)}</span>
+        </div>
+      )}
+      {stage.reason && !stage.error && <p>{reasonText(stage, trans)}</p>}
+      {origin !== null && origin !== run.id && (
+        <p>
+          <button
+            type="button"
+            className="jp-Himalia-runLink"
+            onClick={() => void commands.execute(CommandIDs.openRun, { run: origin, slug })}
+          >
+            {trans.__('The result is that of run %1', shortId(origin))}
+          </button>
+        </p>
+      )}
       {stage.error && <StageError error={stage.error} hint={stage.hint} trans={trans} />}
+      {stage.warnings?.map(warning => (
+        <p key={warning}>
+          <StateDot compact state="lost" label={trans.__('Warning')} trans={trans} /> {warning}
+        </p>
+      ))}
+      {store?.slug === slug && (
+        <MendButton himalia={himalia} store={store} hint={stage.hint} trans={trans} />
+      )}
       {params.length > 0 && (
         <dl className="jp-Himalia-params" aria-label={trans.__('Parameters of %1', stage.name)}>
           {params.map(([name, value]) => (
@@ -104,6 +202,49 @@ function StageMore(props: { stage: StageRun; trans: TranslationBundle }): React.
           ))}
         </dl>
       )}
+      {outputs.length > 0 && (
+        <dl className="jp-Himalia-params" aria-label={trans.__('Outputs of %1', stage.name)}>
+          {outputs.map(([path, digest]) => (
+            <div key={path}>
+              <dt>{path}</dt>
+              <dd title={String(digest)}>
+                {String(digest)
+                  .replace(/^sha256:/, '')
+                  .slice(0, 10)}
+              </dd>
+            </div>
+          ))}
+        </dl>
+      )}
+      {stage.attempts > (hasEnded(stage.status) ? 1 : 0) && <PastAttempts {...props} />}
+      {open && <LiveLog himalia={himalia} slug={slug} run={run.id} stage={stage} trans={trans} />}
     </>
+  );
+}
+
+/** Why it waits, runs, ran, or was not run. */
+function reasonText(stage: StageRun, trans: TranslationBundle): string {
+  const reason = stage.reason ?? '';
+  if (stage.status === 'running') {
+    return trans.__('Why it runs: %1', reason);
+  }
+  return ['succeeded', 'cancelled'].includes(stage.status) || wentWrong(stage.status)
+    ? trans.__('Why it ran: %1', reason)
+    : reason;
+}
+
+function PastAttempts(props: IStageRowsProps): React.ReactElement {
+  const { himalia, run, slug, stage, commands, trans } = props;
+  const path = at('projects', slug, 'runs', run.id, 'stages', stage.name, 'attempts');
+  const part = useAnswer<Attempt[]>(himalia, path, trans, stage.attempts);
+  return (
+    <Attempts
+      part={part}
+      slug={slug}
+      run={run.id}
+      stage={stage.name}
+      commands={commands}
+      trans={trans}
+    />
   );
 }

@@ -14,6 +14,7 @@ import {
 } from '../components';
 import { runState } from '../service/reduce';
 import type { ISectionBodyProps } from './pipelineSection';
+import { kindWord } from './words';
 
 /** Runs that are shown before one asks for more. */
 const SHOWN = 5;
@@ -74,6 +75,7 @@ function RunButton(props: ISectionBodyProps & { run: Run }): React.ReactElement 
         </span>
         <Ago at={run.created_at} trans={trans} />
         <span className="jp-Himalia-runEnd jp-Himalia-muted">
+          {run.kind !== 'pipeline' && `${kindWord(run.kind, trans)} · `}
           {stateWord(state, trans)}
           {run.started_at !== null && ' · '}
           <Elapsed from={run.started_at} to={run.ended_at} trans={trans} />

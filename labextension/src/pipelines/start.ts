@@ -4,7 +4,7 @@ import { TranslationBundle } from '@jupyterlab/translation';
 
 import { allItems } from '../api/pages';
 import { at } from '../api/request';
-import type { Cluster, Run } from '../api/types';
+import type { Cluster, Run, RunOptions } from '../api/types';
 import { CommandIDs } from '../commands';
 import { shortId } from '../components/format';
 import { notifyProblem } from '../components/notify';
@@ -19,6 +19,12 @@ export interface IStartParts {
   trans: TranslationBundle;
 }
 
+/** What a run is asked to be, beyond what himalia.toml says. */
+export interface IRunAsk {
+  params?: Parameters;
+  options?: Partial<RunOptions>;
+}
+
 /** Milliseconds within which a second press is the same wish: a double click. */
 const SAME_WISH = 1000;
 
@@ -30,7 +36,7 @@ const asking = new Set<string>();
  *
  * @returns the run; null when there is none, also when one is being asked for already
  */
-export async function runPipeline(parts: IStartParts): Promise<Run | null> {
+export async function runPipeline(parts: IStartParts, ask: IRunAsk = {}): Promise<Run | null> {
   const { store } = parts.himalia;
   if (!store || asking.has(store.slug)) {
     return null;
@@ -39,17 +45,17 @@ export async function runPipeline(parts: IStartParts): Promise<Run | null> {
   asking.add(slug);
   let run: Run | null = null;
   try {
-    run = await start(parts, store);
+    run = await start(parts, store, ask);
     return run;
   } finally {
     window.setTimeout(() => asking.delete(slug), run ? SAME_WISH : 0);
   }
 }
 
-async function start(parts: IStartParts, store: IProjectStore): Promise<Run | null> {
+async function start(parts: IStartParts, store: IProjectStore, ask: IRunAsk): Promise<Run | null> {
   const { himalia, trans } = parts;
   try {
-    if (!(await haveClusters(parts, store))) {
+    if (!(await haveClusters(parts, store, ask.options))) {
       return null;
     }
   } catch (error) {
@@ -60,7 +66,7 @@ async function start(parts: IStartParts, store: IProjectStore): Promise<Run | nu
     autoClose: false
   });
   try {
-    const run = await postRun(himalia, store.slug, {});
+    const run = await postRun(himalia, store.slug, ask);
     tellStarted(parts, store.slug, run, id);
     return run;
   } catch (error) {
@@ -71,8 +77,9 @@ async function start(parts: IStartParts, store: IProjectStore): Promise<Run | nu
 }
 
 /** Have the service run the pipeline. */
-export function postRun(himalia: IHimalia, slug: string, params: Parameters): Promise<Run> {
-  return himalia.request<Run>('POST', at('projects', slug, 'runs'), { params });
+export function postRun(himalia: IHimalia, slug: string, ask: IRunAsk): Promise<Run> {
+  const { params = {}, options = {} } = ask;
+  return himalia.request<Run>('POST', at('projects', slug, 'runs'), { params, options });
 }
 
 /** Say that a run has begun, with the way to it. */
@@ -96,14 +103,20 @@ export function tellStarted(parts: IStartParts, slug: string, run: Run, id?: str
 }
 
 /** Whether all clusters that stages name are there, or were started now. */
-export async function haveClusters(parts: IStartParts, store: IProjectStore): Promise<boolean> {
+export async function haveClusters(
+  parts: IStartParts,
+  store: IProjectStore,
+  options: Partial<RunOptions> = {}
+): Promise<boolean> {
   const { trans } = parts;
-  const missing = missingClusters(store.project.stages, await knownClusters(parts, store));
+  const { only } = options;
+  const wanted = store.project.stages.filter(({ name }) => !only?.length || only.includes(name));
+  const missing = missingClusters(wanted, await knownClusters(parts, store));
   if (missing.length === 0) {
     return true;
   }
   const names = missing.map(name => `'${name}'`).join(', ');
-  const stages = store.project.stages.filter(({ cluster }) => cluster && missing.includes(cluster));
+  const stages = wanted.filter(({ cluster }) => cluster && missing.includes(cluster));
   const answer = await showDialog({
     title: trans._n('Start the cluster and run?', 'Start the clusters and run?', missing.length),
     body: trans._n(

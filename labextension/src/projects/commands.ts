@@ -14,7 +14,7 @@ import { notifyProblem } from '../components/notify';
 import type { Documents } from '../frame/documents';
 import { himaliaIcon } from '../icons';
 import type { IHimalia, IProblem, ISidebar } from '../tokens';
-import { EXAMPLE, FIRST_GUIDE, PROJECTS_GUIDE } from './example';
+import { EXAMPLE, FIRST_GUIDE, PIPELINES_GUIDE, PROJECTS_GUIDE } from './example';
 
 import { addLifeCommands } from './lifeCommands';
 import type { IProjectDraft } from './projectForm';
@@ -105,7 +105,9 @@ export function addProjectCommands(parts: IProjectCommandParts): void {
       const title =
         args.guide === PROJECTS_GUIDE
           ? trans.__('Many Projects Side by Side')
-          : trans.__('From Nothing to a Deployed Model');
+          : args.guide === PIPELINES_GUIDE
+            ? trans.__('Notebooks as a Pipeline')
+            : trans.__('From Nothing to a Deployed Model');
       return args.isPalette ? trans.__('Guide: %1', title) : trans.__('Himalia: %1', title);
     },
     caption: trans.__('A notebook of your own that leads through all of it in ten minutes'),

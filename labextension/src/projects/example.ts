@@ -6,3 +6,6 @@ export const FIRST_GUIDE = 'from-nothing-to-a-deployed-model';
 
 /** The guide of projects and kernels. */
 export const PROJECTS_GUIDE = 'many-projects-side-by-side';
+
+/** The guide of pipelines and schedules. */
+export const PIPELINES_GUIDE = 'notebooks-as-a-pipeline';

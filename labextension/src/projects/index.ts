@@ -17,7 +17,7 @@ import { IHimalia, ISidebar } from '../tokens';
 import { addProjectCommands } from './commands';
 
 import { preferProjectKernel } from './defaultKernel';
-import { PROJECTS_GUIDE } from './example';
+import { PIPELINES_GUIDE, PROJECTS_GUIDE } from './example';
 import { followFolder } from './followFolder';
 import { rememberProject } from './recent';
 import { Sections } from './sections';
@@ -131,11 +131,9 @@ function addEntries(
   ]) {
     palette?.addItem({ command, category, args: { isPalette: true } });
   }
-  palette?.addItem({
-    command: CommandIDs.openGuide,
-    category,
-    args: { isPalette: true, guide: PROJECTS_GUIDE }
-  });
+  for (const guide of [PROJECTS_GUIDE, PIPELINES_GUIDE]) {
+    palette?.addItem({ command: CommandIDs.openGuide, category, args: { isPalette: true, guide } });
+  }
   launcher?.add({ command: CommandIDs.newProject, category, rank: 30 });
   launcher?.add({ command: CommandIDs.allProjects, category, rank: 40 });
 }

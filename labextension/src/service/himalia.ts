@@ -28,6 +28,8 @@ export interface IHimaliaParts extends IConnectionParts {
 
 /** Files that can be manifests, requirements and locks. */
 const TELLING = /\.(toml|txt|in|lock)$/;
+/** Files that are code of the project. */
+const CODE = /\.(ipynb|py|sql|json|ya?ml)$/;
 /** Topics that tell of the end of a project, and of another beginning. */
 const ENDS = ['project.archived', 'project.trashed', 'project.deleting', 'project.deleted'];
 const BEGINS = ['project.created', 'project.unarchived', 'project.restored'];
@@ -157,8 +159,13 @@ export class Himalia implements IHimalia {
   /** A file was saved: perhaps one of the open project that says what it consists of. */
   saved(path: string): void {
     const folder = this._store?.contentsPath ?? null;
-    if (folder !== null && path.startsWith(folder && `${folder}/`) && TELLING.test(path)) {
+    if (folder === null || !path.startsWith(folder && `${folder}/`)) {
+      return;
+    }
+    if (TELLING.test(path)) {
       this._store?.saved();
+    } else if (CODE.test(path)) {
+      this._store?.savedCode();
     }
   }
 

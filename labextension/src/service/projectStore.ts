@@ -36,6 +36,8 @@ interface ISlices {
 
 /** The topic of questions whose answers follow from the project's files. */
 const FILE = 'project.file';
+/** The topic of questions whose answers follow from the project's code. */
+const CODE = 'project.code';
 const NOTHING = { items: null, problem: null };
 /** Begins the keys of what rooms ask for. */
 const PART = 'part ';
@@ -125,11 +127,16 @@ export class ProjectStore implements IProjectStore {
     this._refreshParts(FILE);
   }
 
+  /** Code was saved: what follows from it alone. */
+  savedCode(): void {
+    this._refreshParts(CODE);
+  }
+
   /** Take in what the service tells. */
   apply(event: IServiceEvent): void {
     this._refreshParts(event.topic);
     const [kind] = event.topic.split('.');
-    if (kind === 'run' || kind === 'stage') {
+    if (kind === 'run' || kind === 'stage' || kind === 'stages') {
       this._applyToRuns(event);
     } else if (kind === 'cluster') {
       this._change('clusters', items => reduceClusters(items, event));

@@ -12,9 +12,12 @@ export function reduceRuns(runs: readonly Run[], event: IServiceEvent): readonly
     return runs;
   }
   const run = runs[index];
-  const changed = event.topic.startsWith('stage.')
-    ? changeStage(run, event)
-    : changeRun(run, event);
+  const changed =
+    event.topic === 'stages.ended'
+      ? changeStages(run, event)
+      : event.topic.startsWith('stage.')
+        ? changeStage(run, event)
+        : changeRun(run, event);
   if (changed === run) {
     return runs;
   }
@@ -52,6 +55,20 @@ function changeStage(run: Run, event: IServiceEvent): Run {
   return { ...run, stages: run.stages.map(other => (other === stage ? changed : other)) };
 }
 
+/** Many stages that ended at once: those that were up to date, or that were not reached. */
+function changeStages(run: Run, event: IServiceEvent): Run {
+  const told = Array.isArray(event.data.stages) ? (event.data.stages as unknown[]) : [];
+  const ends = new Map<unknown, string>();
+  for (const end of told as { stage?: unknown; status?: unknown }[]) {
+    ends.set(end.stage, text(end.status) ?? '');
+  }
+  const stages = run.stages.map(stage => {
+    const status = hasEnded(stage.status) ? undefined : ends.get(stage.name);
+    return status ? { ...stage, status, ended_at: event.at } : stage;
+  });
+  return stages.some((stage, index) => stage !== run.stages[index]) ? { ...run, stages } : run;
+}
+
 function stageChange(stage: StageRun, event: IServiceEvent): Partial<StageRun> {
   const { data } = event;
   switch (event.topic) {
@@ -66,6 +83,8 @@ function stageChange(stage: StageRun, event: IServiceEvent): Partial<StageRun> {
       return { status: text(data.status) ?? 'waiting', reason: text(data.reason) };
     case 'stage.started':
       return { status: 'running', reason: null, started_at: stage.started_at ?? event.at };
+    case 'stage.attempt':
+      return { attempts: Number(data.attempt) || stage.attempts, cell: 0, label: null };
     case 'stage.ended':
       return {
         status: text(data.status) ?? stage.status,

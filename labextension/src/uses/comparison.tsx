@@ -2,7 +2,7 @@ import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
 import type { Comparison } from '../api/types';
-import { StateDot } from '../components';
+import { Diff, StateDot } from '../components';
 
 /** What differs between two versions: first what callers meet, then the files. */
 export function ComparisonView(props: {
@@ -76,28 +76,6 @@ export function ComparisonView(props: {
       ))}
     </>
   );
-}
-
-function Diff(props: { text: string; label: string }): React.ReactElement {
-  return (
-    <pre tabIndex={0} aria-label={props.label}>
-      {props.text.split('\n').map((line, number) => (
-        <span key={number} className={lineClass(line)}>
-          {`${line}\n`}
-        </span>
-      ))}
-    </pre>
-  );
-}
-
-function lineClass(line: string): string | undefined {
-  if (line.startsWith('+') && !line.startsWith('+++')) {
-    return 'jp-mod-added';
-  }
-  if (line.startsWith('-') && !line.startsWith('---')) {
-    return 'jp-mod-removed';
-  }
-  return undefined;
 }
 
 function kindWord(kind: string, trans: TranslationBundle): string {

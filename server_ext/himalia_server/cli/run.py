@@ -9,9 +9,8 @@ from typing import Any
 import click
 
 from .api import Api, Refused, at, connect
-from .follow import follow_run
 from .options import as_json, in_project
-from .output import Failure, Progress, ago, print_json, table, writing
+from .output import Failure, ago, print_json, table, writing
 
 
 @click.group()
@@ -22,33 +21,85 @@ def run() -> None:
 @run.command("start")
 @in_project
 @click.option("--param", "-P", "params", multiple=True, metavar="STAGE.NAME=VALUE", help="VALUE is JSON, or a text.")
+@click.option("--notebook", metavar="NOTEBOOK", help="Run this notebook; its parameters are -P NAME=VALUE.")
+@click.option("--input", "inputs", multiple=True, metavar="PATH", help="A file that the notebook reads.")
 @click.option("--no-wait", is_flag=True, help="Return when it has started.")
 @as_json
-def start(slug: str, params: tuple[str, ...], no_wait: bool, json_: bool) -> None:
-    """Run the pipeline on a snapshot of the project as it is now."""
+def start(
+    slug: str, params: tuple[str, ...], notebook: str | None, inputs: tuple[str, ...], no_wait: bool, json_: bool
+) -> None:
+    """Run the pipeline, or one notebook, on a snapshot of the project as it is now."""
+    from .pipeline import follow
+
+    if inputs and not notebook:
+        raise Failure("--input goes with --notebook.", "Inputs of stages are named in himalia.toml.", 2)
+    given = parse_parameters(tuple(f"notebook.{text}" for text in params) if notebook else params)
+    body: dict[str, Any] = {"params": given}
+    if notebook:
+        body |= {"notebook": notebook, "inputs": list(inputs)}
     api = connect()
     before = api.get("/service")["last_event"]
-    view = api.post(at("projects", slug, "runs"), {"params": parse_parameters(params)})
-    if not no_wait:
-        progress = Progress(1, quiet=json_)
-        try:
-            progress.step(f"run {view['id']}")
-            view = follow_run(api, view, before, progress.update)
-            progress.done(view["status"])
-        finally:
-            progress.close()
-    _print(view, json_)
-    if view["status"] not in ("succeeded", "pending", "running"):
-        raise SystemExit(1)
+    follow(api, before, api.post(at("projects", slug, "runs"), body), no_wait, json_)
+
+
+@run.command("resume")
+@click.argument("run_id")
+@in_project
+@click.option("--no-wait", is_flag=True, help="Return when it has started.")
+@as_json
+def resume(run_id: str, slug: str, no_wait: bool, json_: bool) -> None:
+    """Go on where a run failed: a new run with the same parameters, of the project as it is now."""
+    from .pipeline import follow
+
+    api = connect()
+    before = api.get("/service")["last_event"]
+    follow(api, before, api.post(at("projects", slug, "runs", run_id, "resume"), {}), no_wait, json_)
+
+
+@run.command("compare")
+@click.argument("run_ids", nargs=-1, required=True)
+@in_project
+@as_json
+def compare(run_ids: tuple[str, ...], slug: str, json_: bool) -> None:
+    """Runs side by side: what differs."""
+    if not 2 <= len(run_ids) <= 10:
+        raise Failure("Name two to ten runs.", f"himalia run list -p {slug} shows them.", 2)
+    view = connect().get(at("projects", slug, "runs", "compare"), runs=list(run_ids))
+    if json_:
+        print_json(view)
+        return
+    if not view["differences"]:
+        click.echo("Nothing differs.")
+        return
+    rows = [
+        (one["stage"] or "", one["part"], one["name"], *(_short(value) for value in one["values"]))
+        for one in view["differences"]
+    ]
+    click.echo(table(rows, ("STAGE", "WHAT", "NAME", *run_ids)))
+    click.echo(f"\n{len(view['same'])} other facts are the same.")
+
+
+@run.command("restore")
+@click.argument("run_id")
+@in_project
+@as_json
+def restore(run_id: str, slug: str, json_: bool) -> None:
+    """Put the outputs of a run into the project's folder."""
+    view = connect().post(at("projects", slug, "runs", run_id, "outputs", "restore"))
+    if json_:
+        print_json(view)
+    else:
+        click.echo("\n".join(view["paths"]) or "All is in place already.")
 
 
 @run.command("list")
 @in_project
+@click.option("--kind", type=click.Choice(["pipeline", "notebook", "verification"]), help="Only runs of this kind.")
 @click.option("--limit", "-n", default=20, show_default=True, type=click.IntRange(1, 200))
 @as_json
-def list_runs(slug: str, limit: int, json_: bool) -> None:
+def list_runs(slug: str, limit: int, kind: str | None, json_: bool) -> None:
     """Runs, newest first."""
-    items = connect().get(at("projects", slug, "runs"), limit=limit)["items"]
+    items = connect().get(at("projects", slug, "runs"), limit=limit, **({"kind": kind} if kind else {}))["items"]
     if json_:
         print_json(items)
     elif not items:
@@ -64,7 +115,7 @@ def list_runs(slug: str, limit: int, json_: bool) -> None:
 @as_json
 def show(run_id: str, slug: str, json_: bool) -> None:
     """One run with its stages."""
-    _print(connect().get(at("projects", slug, "runs", run_id)), json_)
+    print_run(connect().get(at("projects", slug, "runs", run_id)), json_)
 
 
 @run.command("cancel")
@@ -133,7 +184,15 @@ def parse_parameters(given: tuple[str, ...]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _print(view: dict[str, Any], json_: bool) -> None:
+def _short(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    text = "–" if value is None else value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= 24 else text[:23] + "…"
+
+
+def print_run(view: dict[str, Any], json_: bool) -> None:
+    """A run with its stages."""
     if json_:
         print_json(view)
         return

@@ -1,5 +1,26 @@
 """Snapshots: code and data addressed by content."""
 
-from .store import ContentStore, FileEntry, MissingContent, digest_of
+from .collecting import Collected, CollectRefused, holding
+from .digests import Digests
+from .files import DRAFT, digest_of
+from .names import Cancelled, FileEntry, MissingContent, UnfitContent, as_tree, is_tree
+from .restoring import Linked
+from .store import DIGESTS, ContentStore
 
-__all__ = ["ContentStore", "FileEntry", "MissingContent", "digest_of"]
+__all__ = [
+    "DIGESTS",
+    "DRAFT",
+    "Cancelled",
+    "CollectRefused",
+    "Collected",
+    "ContentStore",
+    "Digests",
+    "FileEntry",
+    "Linked",
+    "MissingContent",
+    "UnfitContent",
+    "as_tree",
+    "digest_of",
+    "holding",
+    "is_tree",
+]

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import select
 
-from himalia_kernels.parameters import NotebookUnreadableError, check_parameters
-
 from ..content import ContentStore, FileEntry, MissingContent
-from ..projects import Manifest, Projects, code_files, order, read_manifest
+from ..projects import Manifest, Projects, read_manifest
 from ..service.auth import Principal
 from ..service.context import Context
 from ..service.logs import request_id
@@ -22,8 +20,29 @@ from ..service.once import Once
 from ..service.problems import Conflict, Forbidden, Invalid, NotFound, nearest
 from ..store import Project, Run, StageRun
 from ..tracking import Tracking
-from .driver import Driver
-from .models import TERMINAL, RunView, StageProgress, StageRunView
+from .driving import Driver, Rooms, child_name
+from .graph import Graph
+from .history import History, find_run, stages_of
+from .leases import Leases
+from .models import TERMINAL, RunView, StageProgress
+from .outputs import OutputFault, publish_outputs
+from .planning import Planner
+from .requests import NOTEBOOK_STAGE, Kind, Pinned, RunRequest, pinned_manifest
+from .retention import Retention
+from .starting import (
+    Subject,
+    check_params,
+    check_stages,
+    git_state,
+    notebook_manifest,
+    own_folder,
+    snapshot_names,
+    take_files,
+    warnings_of,
+)
+from .status import StatusReader
+from .sweeps import Sweeps
+from .views import options_of
 
 log = logging.getLogger(__name__)
 
@@ -41,44 +60,226 @@ class Pipelines:
         self._threads: dict[str, threading.Thread] = {}
         self._lock = threading.Lock()
         self._stopping = threading.Event()
+        self.planner = Planner(content)
+        self.leases = Leases(context.database)
+        self.history = History(context, content, tracking)
+        self.retention = Retention(context, projects, content)
+        self.sweeps = Sweeps(context, self)
+        self.status = StatusReader(context.database, projects, content, self.planner)
+        self.rooms = Rooms(
+            context,
+            projects,
+            tracking,
+            content,
+            self.planner,
+            self.leases,
+            self._stopping,
+            context.settings.stages or max(2, os.cpu_count() or 2),
+            dict(context.settings.pools),
+        )
 
-    def start_run(
-        self, principal: Principal, project: Project, params: dict[str, dict[str, Any]], once: Once | None = None
-    ) -> RunView:
+    def start(self, principal: Principal, project: Project, request: RunRequest, once: Once | None = None) -> RunView:
         """Check everything that can be known, take the snapshot, and start.
 
         Raises:
-            Invalid: a fault in manifest, parameters or inputs; nothing was started.
+            Invalid: a fault in manifest, options, parameters or inputs; nothing was started.
             OSError: the snapshot cannot be written (the disk is full).
         """
         folder = Path(project.path)
-        manifest = read_manifest(folder)
-        self._check(project, folder, manifest, params)
+        manifest = pinned_manifest(request.pinned) if request.pinned else read_manifest(folder)
+        subject = self.subject(manifest, request)
+        check_stages(folder, subject, request, lambda name: self.has_cluster(project, name), project.slug)
         self._require_environment(project)
-        components = self.components(principal, project, manifest)
-        snapshot = self._snapshot(folder, manifest, components)
+        pinned = request.pinned or self._pin_code(principal, project, manifest, subject)
+        snapshot = self._with_inputs(folder, subject, pinned)
+        options = request.options.model_dump(by_alias=True, exclude_defaults=True)
+        options |= {"env": request.env} if request.env else {}
+        if (place := own_folder(manifest, request)) is not None:
+            options["cwd"] = place
+        warnings = [] if request.pinned else warnings_of(folder, subject)
+        options |= {"warnings": warnings} if warnings else {}
+        if not (request.kind == "pipeline" and request.trigger == "person"):
+            options["publish"] = False  # what nobody has asked for now does not change the folder that people work in
         with self.context.change(principal) as change:
             change.require_live(project)
             run = Run(
                 project_id=project.id,
+                kind=request.kind,
+                trigger=request.trigger,
                 status="pending",
-                params=params,
+                params=request.params,
+                options=options,
                 snapshot=snapshot,
-                manifest=manifest.model_dump() | {"components": components},
+                code=pinned.code,
+                manifest=subject.manifest.model_dump() | {"components": pinned.components},
+                origin_id=request.origin_id,
+                sweep_id=request.sweep_id,
+                schedule_id=request.schedule_id,
+                slot=request.slot,
                 created_by=principal.user,
                 request_id=request_id.get(),
             )
             change.session.add(run)
             change.session.flush()
             change.made(once, run.id)
-            for position, name in enumerate(order(manifest)):
-                given = manifest.stages[name].params | params.get(name, {})
-                row = StageRun(run_id=run.id, stage=name, position=position, status="pending", params=given)
-                change.session.add(row)
-            change.audit("run.start", project, run.id, snapshot=snapshot, components=components)
-            change.event("run.created", run.id, {"status": "pending", "snapshot": snapshot}, project)
+            change.session.add_all(
+                StageRun(run_id=run.id, stage=name, position=position, status="pending", params=subject.params[name])
+                for position, name in enumerate(subject.names)
+            )
+            if request.on_created is not None:
+                request.on_created(change.session, run)
+            detail = {"kind": request.kind, "trigger": request.trigger, "snapshot": snapshot}
+            change.audit("run.start", project, run.id, components=pinned.components, **detail)
+            change.event("run.created", run.id, {"status": "pending", **detail}, project)
         self._drive(run.id)
-        return self.view(project, run.id)
+        return self.history.view(project, run.id)
+
+    def pin(self, principal: Principal, project: Project, request: RunRequest) -> Pinned:
+        """The code of a project as it is now, for runs to come. Checked as if it was run now.
+
+        Raises:
+            Invalid: see `start`.
+        """
+        folder = Path(project.path)
+        manifest = read_manifest(folder)
+        subject = self.subject(manifest, request)
+        check_stages(folder, subject, request, lambda name: True, project.slug)
+        return self._pin_code(principal, project, manifest, subject)
+
+    def check_pinned(self, request: RunRequest) -> None:
+        """Whether stages and parameters of a request fit the code that it is pinned to, whatever the folder holds now.
+
+        Raises:
+            Invalid: they do not.
+        """
+        assert request.pinned is not None
+        subject = self.subject(pinned_manifest(request.pinned), request)
+        files = self.content.tree(request.pinned.snapshot)
+        for name in subject.names:
+            stage = subject.manifest.stages[name]
+            if stage.notebook in files:  # else `start` says so
+                notebook = self.content.path(files[stage.notebook].digest)
+                check_params(notebook, name, stage, subject.params[name], request)
+
+    def subject(self, manifest: Manifest, request: RunRequest) -> Subject:
+        """What is run, of the stages of *manifest*.
+
+        Raises:
+            Invalid: the request fits no stage.
+        """
+        if request.kind != "pipeline":
+            if request.notebook is None:
+                raise Invalid("A notebook is to be named.", field="notebook")
+            manifest = notebook_manifest(manifest, request.notebook, request.inputs)
+        if not manifest.stages:
+            raise Invalid(
+                "himalia.toml declares no stage.",
+                hint='Add one, for example: [stages.prepare] with notebook = "01-prepare.ipynb".',
+            )
+        for name in request.params:
+            if name not in manifest.stages:
+                raise Invalid(
+                    f"There is no stage {name!r}.", hint=nearest(name, manifest.stages), field=f"params.{name}"
+                )
+        names = Graph.of(manifest).selected(request.options)
+        left_out = sorted(set(request.params) - set(names))
+        if left_out:
+            raise Invalid(
+                f"The stage {left_out[0]!r} is not part of this run.",
+                hint="Give parameters to stages that run only.",
+                field=f"params.{left_out[0]}",
+            )
+        params = {name: manifest.stages[name].params | request.params.get(name, {}) for name in names}
+        for name in names:
+            swept = [key for key, value in manifest.stages[name].params.items() if isinstance(value, list)]
+            if manifest.stages[name].sweep and not set(swept) <= set(request.params.get(name, {})):
+                raise Invalid(
+                    f"The stage {name!r} is a sweep: a run of it needs one value for each of {', '.join(swept)}.",
+                    hint="Start the sweep instead: himalia pipeline sweep.",
+                    field=f"params.{name}",
+                )
+        return Subject(manifest, names, params)
+
+    def _pin_code(self, principal: Principal, project: Project, manifest: Manifest, subject: Subject) -> Pinned:
+        folder = Path(project.path)
+        components = self.components(principal, project, manifest)
+        code, _inputs = snapshot_names(folder, subject)
+        files = take_files(self.content, folder, code)
+        # their files too: what a stage is run with is one tree, whatever becomes of the components
+        snapshot = self.content.put_tree(files | self.component_files(components))
+        return Pinned(snapshot, manifest.model_dump(), components, git_state(folder))
+
+    def _with_inputs(self, folder: Path, subject: Subject, pinned: Pinned) -> str:
+        """The pinned code and the inputs as they are now."""
+        _code, inputs = snapshot_names(folder, subject)
+        files = self.content.tree(pinned.snapshot)
+        for name in subject.names:
+            notebook = subject.manifest.stages[name].notebook
+            if notebook not in files:
+                raise Invalid(
+                    f"The code that this is pinned to holds no {notebook}.",
+                    hint="Update the schedule to the current code.",
+                )
+        if not inputs:
+            return pinned.snapshot
+        return self.content.put_tree(files | take_files(self.content, folder, inputs))
+
+    def rerun(self, principal: Principal, project: Project, run_id: str, once: Once | None = None) -> RunView:
+        """Resume a run that did not succeed: a new one with the same parameters, of the project as it is now.
+
+        What had succeeded is taken over where its key is what it was; the rest runs, and says why.
+
+        Raises:
+            Conflict: it goes on still, or has succeeded.
+        """
+        with self.context.database.read() as session:
+            run = find_run(session, project, run_id)
+        if run.status not in TERMINAL:
+            raise Conflict(f"The run {run_id} goes on still.", hint="Cancel it first, or wait for its end.")
+        if run.status == "succeeded":
+            raise Conflict(
+                f"The run {run_id} has succeeded: nothing is left to do.",
+                hint="Start a new run: what is unchanged is skipped.",
+            )
+        if run.kind == "verification":
+            raise Conflict("A verification is not resumed.", hint="Verify the notebook again.")
+        stages = run.manifest["stages"]
+        one = stages[NOTEBOOK_STAGE] if run.kind == "notebook" else None
+        kind: Kind = "notebook" if one else "pipeline"
+        request = RunRequest(
+            params=run.params,
+            options=options_of(run),
+            kind=kind,
+            notebook=one["notebook"] if one else None,
+            inputs=tuple(one["inputs"]) if one else (),
+            trigger="person",
+            origin_id=run_id,
+        )
+        return self.start(principal, project, request, once)
+
+    def restore(self, principal: Principal, project: Project, run_id: str) -> list[str]:
+        """Put the outputs of a run into the project's folder; returns the paths that were written.
+
+        Raises:
+            Conflict: a place is taken. NotFound: one is no longer kept.
+        """
+        outputs = {
+            path: digest
+            for stage in self.history.view(project, run_id).stages
+            for path, digest in stage.outputs.items()
+        }
+        try:
+            written = publish_outputs(self.content, Path(project.path), outputs)
+        except OutputFault as fault:
+            raise Conflict(str(fault)) from fault
+        except MissingContent as error:
+            raise NotFound(
+                f"An output of the run is no longer kept: {error}", hint="Run the pipeline again."
+            ) from error
+        with self.context.change(principal) as change:
+            change.audit("run.restore", project, run_id, paths=written)
+            change.event("run.restored", run_id, {"paths": written[:100]}, project)
+        return written
 
     def _require_environment(self, project: Project) -> None:
         """Have the project's environment built when it is not; refuse when it cannot be.
@@ -140,16 +341,16 @@ class Pipelines:
             Conflict: it has ended already.
         """
         with self.context.change(principal) as change:
-            run = self._run(change.session, project, run_id)
+            run = find_run(change.session, project, run_id)
             if run.status in TERMINAL:
                 raise Conflict(f"The run {run_id} has ended already: {run.status}.", hint="There is nothing to stop.")
             run.cancel_requested_by = principal.user
             change.audit("run.cancel", project, run_id)
             change.event("run.cancelling", run_id, {"by": principal.user}, project)
-            running = [row.stage for row in self._stages(change.session, run_id) if row.status == "running"]
+            running = [row.stage for row in stages_of(change.session, run_id) if row.status == "running"]
         for stage in running:
-            self.context.children.stop(Driver.child_name(run_id, stage))
-        return self.view(project, run_id)
+            self.context.children.stop(child_name(run_id, stage))
+        return self.history.view(project, run_id)
 
     def progress(self, principal: Principal, project: Project, run_id: str, stage: str, body: StageProgress) -> None:
         """A running stage tells where it is.
@@ -166,77 +367,8 @@ class Pipelines:
                     f"There is no running stage {stage!r} in the run {run_id}.", hint="It has ended: report no more."
                 )
             row.cell, row.cells, row.label = body.cell, body.cells, body.label
-            data = {"stage": stage, "cell": body.cell, "cells": body.cells, "label": body.label}
+            data = {"stage": stage, **body.model_dump()}
             change.event("stage.progress", run_id, data, project)
-
-    def view(self, project: Project, run_id: str) -> RunView:
-        """One run.
-
-        Raises:
-            NotFound: the project has none of that id.
-        """
-        with self.context.database.read() as session:
-            run = self._run(session, project, run_id)
-            return _view(run, project, self._stages(session, run_id))
-
-    def page(self, project: Project, cursor: str | None, limit: int) -> tuple[list[RunView], str | None]:
-        """Runs of a project, newest first, and where to go on."""
-        query = select(Run).where(Run.project_id == project.id).order_by(Run.id.desc()).limit(limit + 1)
-        if cursor:
-            query = query.where(Run.id < cursor)
-        with self.context.database.read() as session:
-            runs = list(session.scalars(query))
-            stages: dict[str, list[StageRun]] = {run.id: [] for run in runs[:limit]}
-            rows = select(StageRun).where(StageRun.run_id.in_(stages)).order_by(StageRun.position)
-            for row in session.scalars(rows):
-                stages[row.run_id].append(row)
-        views = [_view(run, project, stages[run.id]) for run in runs[:limit]]
-        return views, runs[limit - 1].id if len(runs) > limit else None
-
-    def notebook(self, project: Project, run_id: str, stage: str) -> Path:
-        """The executed notebook of a stage, as kept.
-
-        Raises:
-            NotFound: there is none (yet).
-        """
-        with self.context.database.read() as session:
-            self._run(session, project, run_id)
-            row = session.get(StageRun, (run_id, stage))
-            kept = row.notebook_digest if row else None
-        if kept is None:
-            raise NotFound(
-                f"The stage {stage!r} of run {run_id} has no executed notebook (yet).",
-                hint="It is kept when the stage ends; the run shows how far it is.",
-            )
-        try:
-            return self.content.path(kept)
-        except MissingContent as error:
-            raise NotFound(
-                f"The executed notebook of the stage {stage!r} was kept, but it is gone: the site's content store was "
-                "removed or damaged.",
-                hint="Run the pipeline again, or restore a backup (himalia restore).",
-            ) from error
-
-    def log_of(self, project: Project, run_id: str, stage: str) -> Path:
-        """The log of a stage.
-
-        Raises:
-            NotFound: it was never started.
-        """
-        with self.context.database.read() as session:
-            self._run(session, project, run_id)
-            if session.get(StageRun, (run_id, stage)) is None:
-                raise NotFound(
-                    f"The run {run_id} has no stage {stage!r}.",
-                    hint=nearest(stage, [row.stage for row in self._stages(session, run_id)]),
-                )
-        path = self.context.site.log(Driver.child_name(run_id, stage))
-        if not path.exists():
-            raise NotFound(
-                f"The stage {stage!r} of run {run_id} was never started.",
-                hint="The run's page tells the reason.",
-            )
-        return path
 
     def stop_all(self, project: Project) -> None:
         """Cancel what runs in a project, and wait for its end (it is being archived)."""
@@ -246,9 +378,9 @@ class Pipelines:
             for run in change.session.scalars(runs):
                 run.cancel_requested_by = run.cancel_requested_by or "himalia"
                 ids.append(run.id)
-            active = [(run_id, row.stage) for run_id in ids for row in self._stages(change.session, run_id)]
+            active = [(run_id, row.stage) for run_id in ids for row in stages_of(change.session, run_id)]
         for run_id, stage in active:
-            self.context.children.stop(Driver.child_name(run_id, stage))
+            self.context.children.stop(child_name(run_id, stage))
         for run_id in ids:
             thread = self._threads.get(run_id)
             if thread is not None:
@@ -261,16 +393,16 @@ class Pipelines:
             for run in runs:
                 if run.status not in TERMINAL:
                     run.cancel_requested_by = "himalia"
-            active = [(run.id, row.stage) for run in runs for row in self._stages(change.session, run.id)]
+            active = [(run.id, row.stage) for run in runs for row in stages_of(change.session, run.id)]
         for run_id, stage in active:
-            self.context.children.stop(Driver.child_name(run_id, stage))
+            self.context.children.stop(child_name(run_id, stage))
         for run in runs:
             thread = self._threads.get(run.id)
             if thread is not None:
                 thread.join(60)
             shutil.rmtree(self.context.site.home / "runs" / run.id, ignore_errors=True)
         for run_id, stage in active:
-            self.context.site.log(Driver.child_name(run_id, stage)).unlink(missing_ok=True)
+            self.context.site.log(child_name(run_id, stage)).unlink(missing_ok=True)
 
     def _drive(self, run_id: str) -> None:
         """Have a thread drive the run, unless one does."""
@@ -278,125 +410,7 @@ class Pipelines:
             self._threads = {key: other for key, other in self._threads.items() if other.is_alive()}
             if run_id in self._threads:
                 return
-            driver = Driver(self.context, self.projects, self.tracking, self.content, run_id, self._stopping)
+            driver = Driver(self.rooms, run_id)
             thread = threading.Thread(target=driver.run, name=f"run-{run_id}", daemon=True)
             self._threads[run_id] = thread
             thread.start()
-
-    def _check(self, project: Project, folder: Path, manifest: Manifest, params: dict[str, dict[str, Any]]) -> None:
-        if not manifest.stages:
-            raise Invalid(
-                "himalia.toml declares no stage.",
-                hint='Add one, for example: [stages.prepare] with notebook = "01-prepare.ipynb".',
-            )
-        for name in params:
-            if name not in manifest.stages:
-                raise Invalid(
-                    f"There is no stage {name!r}.",
-                    hint=nearest(name, manifest.stages),
-                    field=f"params.{name}",
-                )
-        made = {output for stage in manifest.stages.values() for output in stage.outputs}
-        for name, stage in manifest.stages.items():
-            notebook = folder / stage.notebook
-            if not notebook.is_file():
-                raise Invalid(
-                    f"stages.{name}.notebook: {stage.notebook} does not exist.",
-                    hint=f"Put the notebook there, or change its path in himalia.toml ({folder}).",
-                    field=f"stages.{name}.notebook",
-                )
-            if not notebook.resolve().is_relative_to(folder.resolve()):
-                raise Invalid(
-                    f"stages.{name}.notebook: {stage.notebook} leads out of the project.",
-                    field=f"stages.{name}.notebook",
-                )
-            for path in stage.inputs:
-                if path not in made and not (folder / path).is_file():
-                    raise Invalid(
-                        f"stages.{name}.inputs: {path} does not exist, and no stage makes it.",
-                        hint=f"Put the file there, or name it in the outputs of the stage that makes it ({folder}).",
-                        field=f"stages.{name}.inputs",
-                    )
-                if not (folder / path).resolve().is_relative_to(folder.resolve()):
-                    raise Invalid(
-                        f"stages.{name}.inputs: {path} leads out of the project.",
-                        field=f"stages.{name}.inputs",
-                    )
-            try:
-                problems = check_parameters(notebook, stage.params | params.get(name, {}))
-            except NotebookUnreadableError as error:
-                raise Invalid(f"Stage {name!r}: {error}", field=f"stages.{name}.notebook") from error
-            if problems:
-                where = f"params.{name}" if name in params else f"stages.{name}.params"
-                text = " ".join(str(problem) for problem in problems)
-                raise Invalid(f"Stage {name!r} ({stage.notebook}): {text}", field=where)
-            if stage.cluster and not self.has_cluster(project, stage.cluster):
-                raise Invalid(
-                    f"Stage {name!r} wants the cluster {stage.cluster!r}, which does not run.",
-                    hint=f"himalia cluster start {stage.cluster} --project {project.slug}",
-                    field=f"stages.{name}.cluster",
-                )
-
-    def _snapshot(self, folder: Path, manifest: Manifest, components: dict[str, str]) -> str:
-        made = {output for stage in manifest.stages.values() for output in stage.outputs}
-        inputs = {path for stage in manifest.stages.values() for path in stage.inputs if path not in made}
-        notebooks = {stage.notebook for stage in manifest.stages.values()}
-        names = set(code_files(folder, manifest)) | inputs | notebooks
-        files = {name: self.content.put_file(folder / name) for name in sorted(names)}
-        # their files too: what a stage is run with is one tree, whatever becomes of the components
-        return self.content.put_tree(files | self.component_files(components))
-
-    @staticmethod
-    def _run(session: Any, project: Project, run_id: str) -> Run:
-        run = session.get(Run, run_id)
-        if run is None or run.project_id != project.id:
-            raise NotFound(
-                f"There is no run {run_id!r} in {project.slug}.",
-                hint=f"himalia run list --project {project.slug} shows them.",
-            )
-        return run  # type: ignore[no-any-return]
-
-    @staticmethod
-    def _stages(session: Any, run_id: str) -> list[StageRun]:
-        return list(session.scalars(select(StageRun).where(StageRun.run_id == run_id).order_by(StageRun.position)))
-
-
-def _reason(run: Run) -> str | None:
-    if run.cancel_requested_by and run.status not in TERMINAL:
-        return f"being cancelled, as {run.cancel_requested_by} asked"
-    return run.reason
-
-
-def _view(run: Run, project: Project, stages: list[StageRun]) -> RunView:
-    return RunView(
-        id=run.id,
-        project=project.slug,
-        status=run.status,
-        reason=_reason(run),
-        snapshot=run.snapshot,
-        components=run.manifest.get("components", {}),
-        environment=run.environment,
-        created_by=run.created_by,
-        created_at=run.created_at,
-        started_at=run.started_at,
-        ended_at=run.ended_at,
-        stages=[
-            StageRunView(
-                name=row.stage,
-                status=row.status,
-                reason=row.reason,
-                params=row.params,
-                outputs=row.outputs,
-                cell=row.cell,
-                cells=row.cells,
-                label=row.label,
-                tracking_run=row.tracking_run,
-                notebook=row.notebook_digest is not None,
-                error=row.outcome.get("error"),
-                hint=row.outcome.get("hint"),
-                started_at=row.started_at,
-                ended_at=row.ended_at,
-            )
-            for row in stages
-        ],
-    )

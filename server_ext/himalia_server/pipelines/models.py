@@ -6,22 +6,50 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from ..projects import Parameters
+from ..projects import Parameters, RelativePath
 from ..service.inputs import printable
+from .requests import Options
 
-TERMINAL = {"succeeded", "failed", "timed_out", "kernel_died", "cancelled", "upstream_failed", "lost"}
+GOOD = ("succeeded", "skipped")
+"""Statuses of stages whose outputs are there."""
+TERMINAL = {*GOOD, "failed", "timed_out", "kernel_died", "cancelled", "upstream_failed", "not_run", "lost"}
 """Statuses after which nothing changes any more."""
 
 
 class RunCreate(BaseModel):
-    """Run the whole pipeline on a snapshot of the project as it is now."""
+    """Run the pipeline, or one notebook, on a snapshot of the project as it is now."""
 
     model_config = ConfigDict(
-        extra="forbid", strict=True, json_schema_extra={"examples": [{"params": {"train": {"seed": 11}}}]}
+        extra="forbid",
+        strict=True,
+        json_schema_extra={
+            "examples": [{"params": {"train": {"seed": 11}}, "options": {"only": ["train"]}}, {"notebook": "eda.ipynb"}]
+        },
     )
     params: Annotated[
-        dict[str, Parameters], Field(description="Per stage: parameters that differ from the manifest's.")
+        dict[str, Parameters],
+        Field(description="Per stage: parameters that differ from the manifest's. Of a notebook: under `notebook`."),
     ] = {}
+    options: Annotated[Options, Field(description="Which stages are run, and how.")] = Options()
+    notebook: Annotated[RelativePath | None, Field(description="Run this notebook, which need not be a stage.")] = None
+    inputs: Annotated[
+        list[RelativePath], Field(description="Files that the notebook may read, beside the code.", max_length=1000)
+    ] = []
+
+
+class SweepCreate(BaseModel):
+    """Run the pipeline once for each combination of values. Absent: what the manifest's stages with `sweep` say."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        json_schema_extra={"examples": [{"grid": {"train": {"depth": [4, 8], "rate": [0.1, 0.3]}}}]},
+    )
+    grid: Annotated[
+        dict[str, dict[str, Annotated[list[Any], Field(min_length=1, max_length=1000)]]],
+        Field(description="Stage → parameter → its values."),
+    ] = {}
+    options: Annotated[Options, Field(description="Which stages are run, and how.")] = Options()
 
 
 def _shown(label: str | None) -> str | None:
@@ -29,8 +57,20 @@ def _shown(label: str | None) -> str | None:
     return label and printable(label)
 
 
+class EndedCell(BaseModel):
+    """A cell that has ended: its number (from 1), how long it took, and how it ended."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    cell: Annotated[int, Field(ge=0, le=100_000)]
+    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    status: Annotated[str, Field(max_length=24, pattern=r"^[a-z_]+$")]
+
+
 class StageProgress(BaseModel):
-    """Sent by a running stage: the cell (from 1) it is at, of how many, and what that cell is about."""
+    """Sent by a running stage: the cell (from 1) it is at, of how many, and what that cell is about.
+
+    `cells_done`: that ended well; `running`: whether the cell still runs; `ended`: those since the last report.
+    """
 
     model_config = ConfigDict(
         extra="forbid", strict=True, json_schema_extra={"examples": [{"cell": 3, "cells": 9, "label": "Join"}]}
@@ -38,16 +78,31 @@ class StageProgress(BaseModel):
     cell: Annotated[int, Field(ge=0, le=100_000)]
     cells: Annotated[int, Field(ge=0, le=100_000)]
     label: Annotated[str | None, Field(max_length=400), AfterValidator(_shown)] = None
+    cells_done: Annotated[int | None, Field(ge=0, le=100_000)] = None
+    running: bool | None = None
+    ended: Annotated[list[EndedCell], Field(max_length=1000)] = []
 
 
 class StageRunView(BaseModel):
-    """One stage of a run. `outputs`: path → digest."""
+    """One stage of a run. `outputs`: path → digest. `reason`: why it waits, ran, or did not.
+
+    `key`: of what it was made of; `cached_from`: the run whose result it has. `attempts`: those that have ended.
+    `failed_cell`: the place among all cells of its executed notebook, from 0, where it ended. `cell_seconds`: of each
+    cell that was reached. `warnings`: what a person should know although it may have ended well.
+    """
 
     name: str
     status: str
     reason: str | None
     params: dict[str, Any]
     outputs: dict[str, Any]
+    key: str | None
+    cached_from: str | None
+    attempts: int
+    failed_cell: int | None
+    error_name: str | None
+    cell_seconds: list[float]
+    warnings: list[str]
     cell: int
     cells: int
     label: str | None
@@ -62,16 +117,27 @@ class StageRunView(BaseModel):
 class RunView(BaseModel):
     """A run with its stages in the order of execution. `components`: `project/component@version` → digest.
 
-    `environment`: the digest of the lock that it runs with; null: the site's own, or not known yet.
+    `environment`: the digest of the lock that it runs with; null: the site's own, or not known yet. `kind`: pipeline,
+    notebook or verification; `trigger`: what asked for it. `code`: commit, branch and dirtiness of git; empty without.
+    `origin`: the run that it resumes. `warnings`: what a person should know of its parameters.
     """
 
     id: str
     project: str
+    kind: str
+    trigger: str
+    options: Options
+    code: dict[str, Any]
+    origin: str | None
+    sweep: str | None
+    schedule: str | None
+    slot: str | None
     status: str
     reason: str | None
     snapshot: str
     components: dict[str, str]
     environment: str | None
+    warnings: list[str]
     created_by: str
     created_at: float
     started_at: float | None
@@ -84,3 +150,173 @@ class RunList(BaseModel):
 
     items: list[RunView]
     next: str | None
+
+
+class SweepView(BaseModel):
+    """A sweep and its runs in the order of its points. `points`: per run, stage → parameter → value."""
+
+    id: str
+    project: str
+    grid: dict[str, dict[str, list[Any]]]
+    created_by: str
+    created_at: float
+    points: list[dict[str, dict[str, Any]]]
+    runs: list[RunView]
+
+
+class RestoreView(BaseModel):
+    """Paths of the project that were written."""
+
+    paths: list[str]
+
+
+class CollectRequest(BaseModel):
+    """`dry_run`: only say what would be removed."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"examples": [{"dry_run": True}]})
+    dry_run: bool = False
+
+
+class CollectView(BaseModel):
+    """What was removed, or would be. `runs`, `results`: past the time that their projects keep them; `objects`: files
+    of the content store that nothing refers to, with their `bytes`. `missing`: objects that should be there.
+    """
+
+    dry_run: bool
+    runs: int
+    results: int
+    objects: int
+    bytes: int
+    kept_objects: int
+    kept_bytes: int
+    missing: int
+
+
+class AttemptView(BaseModel):
+    """A try of a stage that was tried again."""
+
+    number: int
+    status: str
+    error: str | None
+    hint: str | None
+    notebook: bool
+    log: bool
+    started_at: float | None
+    ended_at: float
+
+
+class CellChange(BaseModel):
+    """A code cell that differs. `number`: its place among all cells of the newer notebook, from 0; null: it is gone.
+
+    `diff`: in the unified form, without its head.
+    """
+
+    number: int | None
+    diff: str
+
+
+class ChangeView(BaseModel):
+    """One part of a key that differs from the last result's."""
+
+    part: str
+    name: str
+    text: str
+
+
+class StageStatus(BaseModel):
+    """What would become of a stage if the pipeline was run now.
+
+    `state`: "up_to_date", "changed" (it would run), "new" (it has no result yet), "waits" (it depends on stages that
+    would run), "invalid" (it cannot run: `why` says it). `last_run`: where its last result was made. `restore`: outputs
+    that would be put back from the cache.
+    """
+
+    name: str
+    notebook: str
+    state: str
+    why: str
+    changes: list[ChangeView]
+    waits_for: list[str]
+    inputs: list[str]
+    outputs: list[str]
+    restore: list[str]
+    params: dict[str, Any]
+    cluster: str | None
+    key: str | None
+    deterministic: bool
+    last_run: str | None
+    last_seconds: float | None
+    last_ended_at: float | None
+
+
+class StageChanges(BaseModel):
+    """What differs from the last result of a stage; `cells`: the code cells that do, as far as that is known still."""
+
+    stage: str
+    why: str
+    changes: list[ChangeView]
+    cells: list[CellChange]
+
+
+class ParameterView(BaseModel):
+    """A parameter of a notebook, from its cell tagged `parameters`.
+
+    `type`: in words; `annotation`, `default`: as they are written there. `value`: the default, when it is `plain` (a
+    number, a text, a list of them …). `choices`: the values that it may have, when they are named.
+    """
+
+    name: str
+    type: str
+    annotation: str | None
+    default: str
+    help: str
+    plain: bool
+    value: Any
+    choices: list[Any]
+
+
+class StageKey(BaseModel):
+    """The parts of a stage's key, as it ran: `inputs` and `modules` by digest, `code` a digest for each code cell."""
+
+    key: str
+    code: list[str]
+    parameters: dict[str, Any]
+    inputs: dict[str, str]
+    modules: dict[str, str]
+    environment: str
+    kernel: str
+    outputs: list[str]
+
+
+class Difference(BaseModel):
+    """One thing that runs differ in; `values` in the order of the runs, null: not there.
+
+    `part`: "status", "seconds", "parameter", "metric", "output", "code" or "commit".
+    """
+
+    stage: str | None
+    part: str
+    name: str
+    values: list[Any]
+
+
+class CompareView(BaseModel):
+    """Runs side by side; `same`: what is equal in all of them."""
+
+    runs: list[RunView]
+    differences: list[Difference]
+    same: list[Difference]
+
+
+class PipelineView(BaseModel):
+    """A project's stages, each after those it waits for, and what a run would do now.
+
+    `problem`: the fault of himalia.toml because of which there is nothing to tell; `waiting`: what keeps a run from
+    beginning at once.
+    """
+
+    project: str
+    problem: str | None = None
+    environment: str | None
+    waiting: str | None
+    stages: list[StageStatus]

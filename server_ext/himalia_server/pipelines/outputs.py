@@ -5,11 +5,14 @@ from __future__ import annotations
 import errno
 import re
 import secrets
+import shutil
 import stat
 import threading
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
-from ..content import ContentStore
+from ..content import ContentStore, UnfitContent, is_tree
 
 DRAFT = re.compile(r"\.[0-9a-f]{16}\.himalia")
 _publishing = threading.Lock()
@@ -20,25 +23,56 @@ class OutputFault(RuntimeError):
     """A declared output is not what it should be, or has no place to go; the text says which and why."""
 
 
-def keep_outputs(content: ContentStore, work: Path, folder: Path, outputs: list[str]) -> dict[str, str]:
-    """Store each output of a stage by content, then put a copy into the live folder; returns path → digest.
-
-    Safe to repeat. Neither reads nor writes through links that leave *work* or *folder*.
+def keep_outputs(content: ContentStore, work: Path, outputs: Iterable[str]) -> dict[str, str]:
+    """Store each output of a stage by content; returns path → digest. Safe to repeat.
 
     Raises:
-        OutputFault: an output is no ordinary file of the stage's own, or its place is taken by something else.
-        OSError: the disk is full, or an output cannot be read.
+        OutputFault: one is no ordinary file or folder of the stage's own.
+        OSError: the disk is full, or one cannot be read.
     """
     kept = {}
     for path in outputs:
         source = work / path
-        if not stat.S_ISREG(source.lstat().st_mode) or not source.resolve().is_relative_to(work.resolve()):
+        mode = source.lstat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)) or not source.resolve().is_relative_to(work.resolve()):
             raise OutputFault(f"The output {path!r} is not an ordinary file.")
-        kept[path] = content.put_file(source).digest
-    with _publishing:
-        for path, digest in kept.items():
-            _publish(content, folder, path, digest)
+        try:
+            # as a second name of the same bytes: who is killed before the commit finds it here again
+            kept[path] = content.take_path(source, leave=True).digest
+        except UnfitContent as error:
+            raise OutputFault(f"The output {path!r} cannot be kept: {error}") from error
     return kept
+
+
+def publish_outputs(content: ContentStore, folder: Path, outputs: Mapping[str, str]) -> list[str]:
+    """Put what differs of *outputs* (path → digest) into the live folder; returns the paths that were written.
+
+    Neither reads nor writes through links that leave *folder*.
+
+    Raises:
+        OutputFault: a place is taken by something else. OSError: the disk is full.
+        MissingContent: one is not in the content store.
+    """
+    written = []
+    with _publishing:
+        for path in differing(content, folder, outputs):
+            _publish(content, folder, path, outputs[path])
+            written.append(path)
+    return written
+
+
+def differing(content: ContentStore, folder: Path, outputs: Mapping[str, str]) -> list[str]:
+    """Those of *outputs* (path → digest) that the live folder does not hold as they are."""
+    targets = {folder / path: path for path in outputs}
+    plain = [target for target in targets if not target.is_symlink()]
+    try:
+        there = content.entries_of(plain)
+    except (OSError, UnfitContent):
+        there = {}
+        for target in plain:
+            with suppress(OSError, UnfitContent):
+                there[target] = content.entry_of(target)
+    return [path for target, path in targets.items() if target not in there or there[target].digest != outputs[path]]
 
 
 def _publish(content: ContentStore, folder: Path, path: str, digest: str) -> None:
@@ -52,16 +86,32 @@ def _publish(content: ContentStore, folder: Path, path: str, digest: str) -> Non
         raise OutputFault(f"The output {path!r} has no place in the project's folder: {error}.") from error
     if not inside:
         raise OutputFault(f"The output {path!r} would be written outside of the project: its folder is a link.")
-    if target.is_dir() and not target.is_symlink():
+    taken = target.is_dir() and not target.is_symlink()
+    if taken and not is_tree(digest):
         raise OutputFault(f"The output {path!r} cannot be put in place: a folder is there. Remove it and run again.")
     # of a service that was killed right here; nobody else writes such files, and we one at a time
     for left in target.parent.iterdir():
         if DRAFT.fullmatch(left.name):
-            left.unlink(missing_ok=True)
+            _remove(left)
     # a name that nobody can have put a link under
     draft = target.with_name(f".{secrets.token_hex(8)}.himalia")
     try:
         content.materialise(digest, draft)
-        draft.replace(target)
+        if taken:
+            old = target.with_name(f".{secrets.token_hex(8)}.himalia")
+            target.replace(old)
+            draft.replace(target)
+            _remove(old)
+        else:
+            if is_tree(digest):
+                target.unlink(missing_ok=True)  # a file, or a link: a folder does not take its place by itself
+            draft.replace(target)
     finally:
-        draft.unlink(missing_ok=True)
+        _remove(draft)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

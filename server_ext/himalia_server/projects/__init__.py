@@ -8,10 +8,14 @@ from .kernels import COMPONENTS, SHARED, EnvironmentGrant, KernelStartView, Used
 from .life_routes import UPLOAD_PATH
 from .manager import Projects
 from .manifest import (
+    Duration,
     EnvironmentTable,
     Manifest,
     ManifestFault,
     Parameters,
+    RelativePath,
+    StageName,
+    StageTable,
     change_key,
     check_folder,
     code_files,
@@ -28,6 +32,7 @@ __all__ = [
     "COMPONENTS",
     "SHARED",
     "UPLOAD_PATH",
+    "Duration",
     "EnvironmentGrant",
     "EnvironmentTable",
     "KernelStartView",
@@ -35,6 +40,9 @@ __all__ = [
     "ManifestFault",
     "Parameters",
     "Projects",
+    "RelativePath",
+    "StageName",
+    "StageTable",
     "Used",
     "change_key",
     "check_folder",

@@ -278,6 +278,9 @@ def _stages(manifest: Manifest) -> list[StageView]:
             outputs=stage.outputs,
             waits_for=sorted(waits[name]),
             cluster=stage.cluster,
+            settings=stage.model_dump(
+                exclude_unset=True, exclude={"notebook", "params", "inputs", "outputs", "cluster"}
+            ),
         )
         for name, stage in manifest.stages.items()
     ]

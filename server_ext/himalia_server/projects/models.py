@@ -54,7 +54,10 @@ class ProjectCreate(BaseModel):
 
 
 class StageView(BaseModel):
-    """A stage as the manifest declares it. `params`: the values that its notebook is given."""
+    """A stage as the manifest declares it. `params`: the values that its notebook is given.
+
+    `settings`: what else its table says (`after`, `timeout`, `retries`, `cache` and so on), as it is written there.
+    """
 
     name: str
     notebook: str
@@ -63,6 +66,7 @@ class StageView(BaseModel):
     outputs: list[str]
     waits_for: list[str]
     cluster: str | None
+    settings: dict[str, Any]
 
 
 class ProjectView(BaseModel):

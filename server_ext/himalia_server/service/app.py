@@ -20,7 +20,19 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from himalia import __version__
 
-from .. import clusters, components, deployments, environments, pipelines, projects, tracking, vault
+from .. import (
+    clusters,
+    components,
+    deployments,
+    environments,
+    notifications,
+    pipelines,
+    projects,
+    schedules,
+    tracking,
+    vault,
+    verifications,
+)
 from ..content import ContentStore
 from . import metrics, routes, stream
 from .children import Exit
@@ -68,6 +80,11 @@ def create_app(context: Context, shut_down: Callable[[], None]) -> FastAPI:
     state.pipelines.has_cluster = state.clusters.exists
     state.pipelines.components = state.components.for_run
     state.pipelines.component_files = state.components.inside
+    state.verifications = verifications.Verifications(context, state.projects, state.pipelines, content)
+    state.schedules = schedules.Schedules(context, state.pipelines)
+    state.notifications = notifications.Notifications(context, state.vault)
+    state.schedules.clock.on_failure = state.notifications.on_start_failed
+    state.pipelines.rooms.ended.extend([state.notifications.on_run_ended, state.schedules.on_run_ended])
     state.deployments = deployments.Deployments(context, state.tracking, layer)
     state.deployments.freeze = state.components.frozen
     state.deployments.paths_of = state.components.frozen_paths
@@ -142,6 +159,9 @@ def routed(lifespan: Any) -> FastAPI:
         components,
         clusters,
         pipelines,
+        verifications,
+        schedules,
+        notifications,
         deployments,
         tracking,
         stream,
@@ -150,6 +170,8 @@ def routed(lifespan: Any) -> FastAPI:
     )
     for room in rooms:
         api.include_router(room.router)
+    api.include_router(pipelines.pipeline_router)
+    api.include_router(pipelines.site_router)
     app.include_router(api)
     app.include_router(tracking.mlflow_router)
     app.include_router(clusters.dashboard_router)
@@ -175,6 +197,9 @@ def _start(app: FastAPI, context: Context) -> None:
         state.clusters.resume,
         state.deployments.resume,
         state.pipelines.resume,
+        state.verifications.resume,
+        state.notifications.start,
+        state.schedules.start,
     )
     for step in steps:
         _guarded(step)
@@ -191,10 +216,20 @@ def _start(app: FastAPI, context: Context) -> None:
             _guarded(lambda: prune(context))
             _guarded(lambda: environments.tidy(state.environments))
             _guarded(lambda: components.tidy(state.components))
+            _guarded(state.pipelines.retention.tidy)
+            _guarded(lambda: schedules.tidy(context))
+            _guarded(state.notifications.tidy)
             _guarded(state.gatekeeper_flush)
         _guarded(state.projects.kernels.start_zygotes)
         _guarded(state.projects.watch.look)
-        for room in (state.tracking, state.clusters, state.deployments, state.environments, state.pipelines):
+        for room in (
+            state.tracking,
+            state.clusters,
+            state.deployments,
+            state.environments,
+            state.pipelines,
+            state.verifications,
+        ):
             _guarded(room.repair)
         context.due.wait(REPAIR)
 
@@ -211,6 +246,9 @@ def stop(app: FastAPI, *, keep_children: bool) -> None:
     """End what the service drives; its children only when they are not kept for the next service."""
     context: Context = app.state.context
     _guarded(app.state.gatekeeper_flush)
+    app.state.schedules.stop()
+    app.state.notifications.stop()
+    app.state.verifications.stop()
     app.state.pipelines.stop()
     if keep_children:
         context.children.detach()

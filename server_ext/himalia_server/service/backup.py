@@ -30,6 +30,7 @@ from sqlalchemy.exc import OperationalError
 
 from himalia import __version__
 
+from ..content import DIGESTS, holding
 from ..locking import LockTimeout, acquire
 from ..store import Database, Project, Revision, Token
 from ..store.copying import copy_to_file
@@ -86,7 +87,12 @@ def back_up(site: Site, target: Path, *, with_projects: bool, progress: Progress
     except FileExistsError:
         raise BackupError(f"{target} is there already. Name another file, or move it away.") from None
     try:
-        with os.fdopen(descriptor, "wb") as file, tempfile.TemporaryDirectory(dir=site.home / "backups") as scratch:
+        with (
+            os.fdopen(descriptor, "wb") as file,
+            tempfile.TemporaryDirectory(dir=site.home / "backups") as scratch,
+            # what the copied database names must still be there when its turn comes
+            holding(site.home / "content"),
+        ):
             summary = _write(site, file, Path(scratch), with_projects=with_projects, progress=progress)
             file.flush()
             os.fsync(file.fileno())
@@ -155,6 +161,8 @@ def _members(site: Site, scratch: Path, projects: list[Project]) -> Iterator[tup
             yield name, site.home / name
     for name in FOLDERS:
         for path in _files_below(site.home / name, SKIPPED):
+            if name == "content" and path.name.startswith(DIGESTS):
+                continue  # it tells files by their inodes: of no use elsewhere
             yield f"{name}/{path.relative_to(site.home / name).as_posix()}", path
     for project in projects:
         for path in _files_below(Path(project.path), set()):

@@ -79,7 +79,10 @@ def private_folder(path: Path) -> Path:
 class Settings:
     """`settings.toml` of a site. Ports are TCP ports on 127.0.0.1; 0 means any free one, kept from then on.
 
+    `stages`: how many stages run at a time; 0: as many as there are processors. `pools`: slots of named pools.
     `database_url`: where the store is, when not in SQLite in the site's folder; may hold a password.
+    `smtp_…`: the mail server for notifications; its security is "starttls", "tls" or "none", its port 0 the usual one.
+    `address`: where people reach JupyterLab, for links in notifications.
     """
 
     service_port: int = 0
@@ -87,6 +90,15 @@ class Settings:
     log_megabytes: int = 10
     event_days: int = 7
     database_url: str | None = field(default=None, repr=False)
+    stages: int = 0
+    pools: dict[str, int] = field(default_factory=dict)
+    smtp_host: str | None = None
+    smtp_port: int = 0
+    smtp_security: str = "starttls"
+    smtp_user: str | None = None
+    smtp_password: str | None = field(default=None, repr=False)
+    smtp_from: str | None = None
+    address: str | None = None
 
 
 NUMBERS = {
@@ -94,10 +106,23 @@ NUMBERS = {
     ("gateway", "port"): "gateway_port",
     ("logs", "megabytes"): "log_megabytes",
     ("events", "days"): "event_days",
+    ("pipelines", "stages"): "stages",
+    ("smtp", "port"): "smtp_port",
 }
-TEXTS = {("database", "url"): "database_url"}
+TEXTS = {
+    ("database", "url"): "database_url",
+    ("smtp", "host"): "smtp_host",
+    ("smtp", "security"): "smtp_security",
+    ("smtp", "user"): "smtp_user",
+    ("smtp", "password"): "smtp_password",
+    ("smtp", "from"): "smtp_from",
+    ("notifications", "address"): "address",
+}
+CHOICES = {("smtp", "security"): ("starttls", "tls", "none")}
 DATABASE_VARIABLE = "HIMALIA_DATABASE_URL"
 """Goes before settings.toml: in containers a secret comes as a variable."""
+SMTP_VARIABLE = "HIMALIA_SMTP_PASSWORD"
+"""Likewise."""
 
 
 @dataclass(frozen=True)
@@ -224,19 +249,27 @@ class Site:
         for section, entries in data.items():
             for key, value in (entries if isinstance(entries, dict) else {"": entries}).items():
                 place = (section, key)
-                if place in NUMBERS:
+                if section == "pools":
+                    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 10_000:
+                        raise SiteError(f"{path}: [pools] {key} must be a number of slots, 1 or more.")
+                    values.setdefault("pools", {})[key] = value
+                elif place in NUMBERS:
                     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= 65535:
                         raise SiteError(f"{path}: [{section}] {key} must be a whole number from 0 to 65535.")
                     values[NUMBERS[place]] = value
                 elif place in TEXTS:
                     if not isinstance(value, str) or not value:
                         raise SiteError(f"{path}: [{section}] {key} must be a text.")
+                    if place in CHOICES and value not in CHOICES[place]:
+                        raise SiteError(f"{path}: [{section}] {key} must be one of {', '.join(CHOICES[place])}.")
                     values[TEXTS[place]] = value
                 else:
                     allowed = ", ".join(f"[{s}] {k}" for s, k in NUMBERS | TEXTS)
                     raise SiteError(f"{path}: unknown setting [{section}] {key}. Known: {allowed}.")
         if os.environ.get(DATABASE_VARIABLE):
             values["database_url"] = os.environ[DATABASE_VARIABLE]
+        if os.environ.get(SMTP_VARIABLE):
+            values["smtp_password"] = os.environ[SMTP_VARIABLE]
         return Settings(**values)
 
     def remembered(self) -> dict[str, Any]:

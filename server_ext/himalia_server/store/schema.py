@@ -269,50 +269,6 @@ class Cluster(Base):
     __table_args__ = (UniqueConstraint("project_id", "name"),)
 
 
-class Run(Base):
-    """One execution of a project's pipeline on one snapshot."""
-
-    __tablename__ = "runs"
-    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
-    project_id: Mapped[str] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
-    status: Mapped[str] = mapped_column(String(24))
-    params: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    snapshot: Mapped[str] = mapped_column(String(80))
-    environment: Mapped[str | None] = mapped_column(String(80))
-    """Digest of the environment's lock; null: the site's own."""
-    manifest: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    reason: Mapped[str | None] = mapped_column(Text)
-    cancel_requested_by: Mapped[str | None] = mapped_column(String(128))
-    created_by: Mapped[str] = mapped_column(String(128))
-    request_id: Mapped[str | None] = mapped_column(String(64))
-    """The request that started it, by which its lines are found in all logs."""
-    created_at: Mapped[float] = mapped_column(Float, default=now)
-    started_at: Mapped[float | None] = mapped_column(Float)
-    ended_at: Mapped[float | None] = mapped_column(Float)
-    __table_args__ = (Index("ix_runs_project_id_id", "project_id", "id"), Index("ix_runs_status", "status"))
-
-
-class StageRun(Base):
-    """One stage within a run."""
-
-    __tablename__ = "stage_runs"
-    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
-    stage: Mapped[str] = mapped_column(String(64), primary_key=True)
-    position: Mapped[int] = mapped_column(Integer)
-    status: Mapped[str] = mapped_column(String(24))
-    reason: Mapped[str | None] = mapped_column(Text)
-    params: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    outputs: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    outcome: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    cell: Mapped[int] = mapped_column(Integer, default=0)
-    cells: Mapped[int] = mapped_column(Integer, default=0)
-    label: Mapped[str | None] = mapped_column(Text)
-    tracking_run: Mapped[str | None] = mapped_column(String(64))
-    notebook_digest: Mapped[str | None] = mapped_column(String(80))
-    started_at: Mapped[float | None] = mapped_column(Float)
-    ended_at: Mapped[float | None] = mapped_column(Float)
-
-
 class Deployment(Base):
     """A stable endpoint; its name is part of its address and unique at the site."""
 

@@ -253,6 +253,20 @@ class Tracking:
         except (MlflowUnavailable, MlflowError) as error:
             raise TrackingUnavailable(str(error)) from error
 
+    def metrics_of(self, project: Project, tracking_run: str) -> dict[str, float]:
+        """The last value of each metric of an MLflow run; none when the run was deleted.
+
+        Raises:
+            Unavailable: MLflow does not answer.
+        """
+        client = self._client_or_503(project)
+        try:
+            return _finite(client.get_run(tracking_run).metrics)
+        except MlflowError:
+            return {}
+        except MlflowUnavailable as error:
+            raise Unavailable("MLflow does not answer.", hint="Try again in a few seconds.") from error
+
     def count_models(self, project: Project) -> tuple[int, int] | None:
         """How many registered models and versions a project has; None while MLflow does not answer."""
         try:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import chain
+from typing import Any, Protocol
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -26,8 +29,10 @@ class Vault:
     def __init__(self, context: Context) -> None:
         self.context = context
         self.file = context.site.home / FILE
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         """Held while keys or values change: no value is sealed with a key that a rotation takes away."""
+        self.others: list[Callable[[Session], Iterable[tuple[Sealed, tuple[str, ...]]]]] = []
+        """Rows of other rooms whose values were sealed here, and what these belong to; a rotation seals them anew."""
 
     def of(self, project: Project) -> list[SecretView]:
         """A project's secrets without their values, by name."""
@@ -129,6 +134,36 @@ class Vault:
             raise SecretsClosed(project, opened, closed, ways)
         return opened
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """No rotation within: around `seal` and the commit of what it has made."""
+        with self._lock:
+            yield
+
+    def seal(self, text: str, *belongs: str) -> bytes:
+        """Encrypt a value of another room, bound to what it *belongs* to; see `held` and `others`.
+
+        Raises:
+            Unavailable: the file of keys cannot be used.
+        """
+        with self._lock:
+            keys = self._keys()
+            if not keys.keys:
+                keys = keys.with_new()
+                keys.write(self.file)
+            return keys.seal(text, *belongs)
+
+    def open(self, sealed: bytes, *belongs: str) -> str:
+        """What `seal` has encrypted.
+
+        Raises:
+            Unavailable: it cannot be opened.
+        """
+        try:
+            return self._keys().open(sealed, *belongs)
+        except Unsealable as error:
+            raise Unavailable(f"What was sealed cannot be opened: {error}.") from error
+
     def rotate(self, principal: Principal) -> Rotation:
         """Take a new key and seal all values with it; the old one is forgotten.
 
@@ -154,15 +189,18 @@ class Vault:
     def _reseal(self, principal: Principal | None, keys: Keyring) -> Rotation:
         resealed, lost = 0, []
         with self.context.change(principal) as change:
-            for row in change.session.scalars(select(Secret)):
-                if keys.uses_newest(row.sealed):
+            secrets = [(row, (row.project_id, row.name)) for row in change.session.scalars(select(Secret))]
+            for row, belongs in chain[tuple[Sealed, tuple[str, ...]]](
+                secrets, *(rows(change.session) for rows in self.others)
+            ):
+                if row.sealed is None or keys.uses_newest(row.sealed):
                     continue
                 try:
-                    text = keys.open(row.sealed, row.project_id, row.name)
+                    text = keys.open(row.sealed, *belongs)
                 except Unsealable:
                     lost.append(row.name)
                     continue
-                row.sealed = keys.seal(text, row.project_id, row.name)
+                row.sealed = keys.seal(text, *belongs)
                 resealed += 1
             change.audit("secret.rotate", None, None, resealed=resealed, lost=len(lost))
             change.event("secret.rotated", None, {"resealed": resealed})
@@ -178,6 +216,13 @@ class Vault:
             return Keyring.read(self.file)
         except KeyringError as error:
             raise Unavailable(str(error), hint="Look after the file, then try again.") from error
+
+
+class Sealed(Protocol):
+    """A row with a sealed value."""
+
+    name: Any
+    sealed: Any
 
 
 class SecretsClosed(Conflict):

@@ -32,6 +32,9 @@ class FakeService:
     unavailable: int = 0  # how many requests to answer with 503 first
     honest: bool = True  # whether it knows the site's secret
     kernel_answer: int = 201
+    stages: dict[str, str] = field(default_factory=lambda: {"prepare": "01-prepare.ipynb"})  # name → notebook
+    manifest: int = 0  # how often himalia.toml was changed
+    rivals: int = 0  # how many edits somebody else is faster with
     undecided: int = 0  # how often to answer that a run, a champion or an endpoint is not there yet
     address: str = ""
     granted: dict[str, Any] = field(default_factory=dict)  # optional fields of every grant
@@ -89,6 +92,22 @@ RUNS: dict[str, Any] = {
         ],
     },
 }
+
+
+RUNS["r2"] = RUNS["good"] | {"id": "r2"}
+CHANGES: dict[str, Any] = {
+    "stage": "train",
+    "why": "cell 3 has other code",
+    "changes": [{"part": "code", "name": "2", "text": "cell 3 has other code"}],
+    "cells": [{"number": 2, "diff": "@@ -1 +1 @@\n-a < 1\n+a < 2"}, {"number": None, "diff": "-gone"}],
+}
+
+
+def stage_status(name: str, notebook: str) -> dict[str, Any]:
+    """A stage as the pipeline's view has it."""
+    known = {"state": "up_to_date", "why": "unchanged", "last_run": "r1", "last_seconds": 3.25, "last_ended_at": 0.0}
+    new = {"state": "new", "why": "it has not run yet", "last_run": None}
+    return {"name": name, "notebook": notebook, "params": {"seed": 7}, **(known if name == "prepare" else new)}
 
 
 def service_state(service: FakeService, name: str) -> dict[str, Any]:
@@ -175,15 +194,43 @@ class _Handler(BaseHTTPRequestHandler):
                 self._answer(200, {"items": [{"id": "r1", "status": "succeeded"}]})
             case "POST", ["runs"]:
                 self._answer(201, {"id": "r2", "status": "pending"})
+            case "POST", ["runs", run, "cancel"]:
+                self._answer(200, {"id": run, "status": "cancelled"})
+            case "GET", ["pipeline"]:
+                stages = [stage_status(name, notebook) for name, notebook in self.service.stages.items()]
+                self._answer(200, {"project": SLUG, "waiting": None, "stages": stages})
+            case "GET", ["pipeline", "stages", "train", "changes"]:
+                self._answer(200, CHANGES)
+            case "GET", ["manifest"]:
+                self._answer(200, {"text": "", "digest": f"sha256:{self.service.manifest:064x}"})
+            case "PATCH", ["manifest"]:
+                self._edit(body)
             case "POST", ["runs", _, "stages", _, "progress"]:
                 self._answer(204)
             case _:
                 self._problem(404, "No such thing")
 
     def _project(self) -> dict[str, Any]:
-        stages = [{"name": "prepare", "notebook": "01-prepare.ipynb"}]
+        stages = [{"name": name, "notebook": notebook} for name, notebook in self.service.stages.items()]
         path = str(self.service.project)
         return {"slug": SLUG, "name": "Flights <b>", "path": path, "stages": stages, "role": "contributor"}
+
+    def _edit(self, body: Any) -> None:
+        service = self.service
+        if service.rivals > 0:  # somebody else was faster
+            service.rivals -= 1
+            service.manifest += 1
+        if body["base_digest"] != f"sha256:{service.manifest:064x}":
+            self._problem(409, "himalia.toml was changed since it was read", "Read it again.")
+            return
+        for edit in body["edits"]:
+            name = edit["path"][1]
+            if edit["op"] == "add_stage":
+                service.stages[name] = edit["value"]["notebook"]
+            elif edit["op"] == "remove":
+                del service.stages[name]
+        service.manifest += 1
+        self._answer(200, {"text": "", "digest": f"sha256:{service.manifest:064x}"})
 
     def _kernel(self, body: Any) -> None:
         if self.service.kernel_answer != 201:
@@ -236,7 +283,7 @@ def fake_service(folder: Path) -> Iterator[FakeService]:
     write_private(service.home / "site.json", json.dumps({"secret": service.secret}))
     write_private(service.home / "service.json", json.dumps({"address": service.address}))
     write_private(service.home / "tokens" / "user", service.token + "\n")
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)  # looks so often for its end
     thread.start()
     try:
         yield service

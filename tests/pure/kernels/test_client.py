@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,9 @@ import himalia
 from himalia._connection import endpoint_name
 from himalia._display import size
 from himalia_server.clusters.models import ClusterCreate
+from himalia_server.pipelines.models import RunCreate
+from himalia_server.pipelines.requests import Options
+from himalia_server.projects.manifest.models import ManifestPatch
 from tests.pure.kernels.fake_service import SLUG, FakeService, new_cluster, write_private
 
 
@@ -50,6 +54,42 @@ def test_deploy_and_runs(granted: FakeService) -> None:
     assert himalia.runs()[0].id == "r1"
     assert himalia.start_run({"train": {"seed": 7}}).state == "pending"
     assert granted.calls("POST", "/runs") == [{"params": {"train": {"seed": 7}}}]
+
+
+def test_a_run_is_started_of_some_stages_only(granted: FakeService) -> None:
+    himalia.start_run({"a": {"n": 1}}, only=["a"], from_=("b",), to=["c"], force=True, keep_going=True, parallel=2)
+    assert [RunCreate.model_validate(body) for body in granted.calls("POST", "/runs")] == [
+        RunCreate(
+            params={"a": {"n": 1}},
+            options=Options.model_validate(
+                {"only": ["a"], "from": ["b"], "to": ["c"], "force": True, "keep_going": True, "parallel": 2}
+            ),
+        )
+    ]
+    with pytest.raises(TypeError, match=r"only is a list of stages: \['train'\]"):
+        himalia.start_run(only="train")
+    assert himalia.connect().run("r2").cancel().state == "cancelled"
+
+
+def test_the_pipeline_shows_what_a_run_would_do(granted: FakeService) -> None:
+    granted.stages["<new>"] = "n.ipynb"
+    shown = himalia.pipeline()
+    assert [stage.state for stage in shown] == ["up_to_date", "new"]
+    assert re.search(r"prepare +unchanged +unchanged +1970-01-01 .*, took 3.2 s", repr(shown))
+    assert re.search(r"<new> +would run, for the first time +it has not run yet +–", repr(shown))
+    assert "<td>&lt;new&gt;</td>" in shown._repr_html_()
+    granted.stages.clear()
+    assert "%stage --add NAME" in repr(himalia.pipeline())
+
+
+def test_an_edit_of_the_manifest_is_made_in_what_it_says_now(granted: FakeService) -> None:
+    granted.rivals = 2
+    assert himalia.connect().add_stage("train", {"notebook": "t.ipynb"}).name == "train"
+    sent = granted.calls("PATCH", "/manifest")
+    assert [ManifestPatch.model_validate(body).base_digest[-1] for body in sent] == ["0", "1", "2"]
+    granted.rivals = 3
+    with pytest.raises(himalia.HimaliaError, match="Try again"):
+        himalia.connect().set_stage("train", [(["retries"], 2)])
 
 
 def test_a_run_is_waited_for_and_shows_its_stages(granted: FakeService) -> None:

@@ -155,7 +155,7 @@ def test_an_editor_is_offered_what_fits(tmp_path: Path) -> None:
     for name in ("a.ipynb", "data.csv", "requirements.txt", ".hidden/x.ipynb"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("")
-    assert offered("") == ["[project]", "[environment]", "[kernel]", "[snapshot]", "[stages."]
+    assert offered("") == ["[project]", "[environment]", "[kernel]", "[snapshot]", "[retention]", "[stages."]
     assert "[project]" not in offered("[project]\n\n[")
     assert offered("[project]\nna") == ['name = "']
     assert 'name = "' not in offered('[project]\nname = "x"\n')

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
 from himalia_server.gateway import control
-from himalia_server.pipelines.driver import later
+from himalia_server.pipelines.driving.rooms import later
 from himalia_server.service import supervisor_main, tokens
 from himalia_server.service.guard import sweep_drafts
 from himalia_server.service.housekeeping import prune_tokens

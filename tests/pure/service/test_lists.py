@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 from sqlalchemy import event, select
 
-from himalia_server.pipelines.manager import Pipelines
+from himalia_server.pipelines.history import History
 from himalia_server.projects.manager import Projects
 from himalia_server.service.auth import Principal
 from himalia_server.service.context import Context
@@ -68,7 +68,7 @@ def first_project(store: Database) -> Project:
 
 def test_pages_of_runs_while_runs_come_and_go(store: Database) -> None:
     made = add_runs(store, 30)
-    room = Pipelines(context(store), *(cast(Any, None),) * 3)
+    room = History(context(store), cast(Any, None), cast(Any, None))
     project, seen, cursor = first_project(store), list[str](), cast("str | None", None)
     deleted = 0
     while True:
@@ -88,7 +88,7 @@ def test_pages_of_runs_while_runs_come_and_go(store: Database) -> None:
 
 def test_a_page_of_runs_takes_two_questions_however_long_it_is(store: Database) -> None:
     add_runs(store, 40)
-    room = Pipelines(context(store), *(cast(Any, None),) * 3)
+    room = History(context(store), cast(Any, None), cast(Any, None))
     project, asked = first_project(store), list[str]()
     event.listen(store.engine, "before_cursor_execute", lambda _c, _k, statement, *_: asked.append(statement))
     for limit in (1, 40):

@@ -196,6 +196,7 @@ def test_every_list_has_a_limit_and_a_cursor() -> None:
         "/api/v1/environments",  # as many as the disk holds
         "/api/v1/projects/{slug}/problems",  # of one file
         "/api/v1/projects/{slug}/secrets",  # each is a variable of the same process
+        "/api/v1/projects/{slug}/notifiers",  # at most 50
     }
     for path, operations in document["paths"].items():
         schema = operations.get("get", {}).get("responses", {}).get("200", {}).get("content", {})

@@ -15,7 +15,17 @@ const trans = nullTranslator.load('himalia');
 const commands = new CommandRegistry();
 
 function stage(name: string, change: object = {}) {
-  return { name, status: 'pending', params: {}, started_at: null, ended_at: null, ...change };
+  return {
+    name,
+    status: 'pending',
+    params: {},
+    outputs: {},
+    cached_from: null,
+    attempts: 0,
+    started_at: null,
+    ended_at: null,
+    ...change
+  };
 }
 
 function run(change: Partial<Run> = {}): Run {
@@ -33,7 +43,13 @@ function run(change: Partial<Run> = {}): Run {
 }
 
 function makeStore(change: object = {}): IProjectStore {
-  const store = { slug: 'p', runs: { items: [run()], problem: null }, ...change };
+  const store = {
+    slug: 'p',
+    project: { role: 'owner', stages: [] },
+    runs: { items: [run()], problem: null },
+    part: () => ({ value: null, problem: null }),
+    ...change
+  };
   return Object.assign(store, {
     changed: new Signal<object, void>(store)
   }) as unknown as IProjectStore;

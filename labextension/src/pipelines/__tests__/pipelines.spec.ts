@@ -19,6 +19,7 @@ function stage(name: string, change: Partial<Stage> = {}): Stage {
     waits_for: [],
     cluster: null,
     params: {},
+    settings: {},
     ...change
   };
 }
@@ -118,9 +119,9 @@ describe('the timeline', () => {
       record('c')
     ];
     const drawn = bars(run('r', stages), 100);
-    expect(drawn.get('a')).toEqual({ left: 0, width: 0.25 });
-    expect(drawn.get('b')).toEqual({ left: 0.25, width: 0.75 });
-    expect(drawn.get('c')).toBeNull();
+    expect(drawn.get('a')).toEqual({ left: 0, width: 0.25, wait: 0 });
+    expect(drawn.get('b')).toEqual({ left: 0.25, width: 0.75, wait: 0.25 });
+    expect(drawn.get('c')).toEqual({ left: 0, width: 0, wait: 1 }); // it waits still
   });
 
   it('stays within its bounds when clocks differ', () => {

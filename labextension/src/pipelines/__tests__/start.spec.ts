@@ -82,7 +82,7 @@ describe('who may not', () => {
       role = 'viewer';
       const { himalia, commands } = parts('watched');
       const app = { commands, shell: {} } as never;
-      addPipelineCommands({ app, himalia, restorer: null, trans });
+      addPipelineCommands({ app, himalia, restorer: null, browser: null, trans });
       await Promise.race([
         commands.execute(command, { run: 'r' }),
         new Promise(resolve => setTimeout(resolve, 50))

@@ -234,7 +234,44 @@ class StageTable(_Table):
     ] = []
     cluster: Annotated[str | None, _said("The Dask cluster that it uses; it has to run.", "local")] = None
     timeout: Annotated[Duration | None, _said("The longest that it may take.", "30m")] = None
+    cell_timeout: Annotated[Duration | None, _said("The longest that one cell may take.", "10m")] = None
     retries: Annotated[int, _said("How often it is tried again.", 2, ge=0, le=20)] = 0
+    retry_on: Annotated[
+        list[Literal["kernel_died", "lost", "timed_out", "failed"]],
+        _said(
+            "After which endings it is tried again: those of the machine, unless told otherwise; `failed` is an error "
+            "in the code.",
+            ["kernel_died", "lost", "timed_out"],
+        ),
+    ] = ["kernel_died", "lost"]
+    retry_delay: Annotated[Duration, _said("The wait before the first repetition; it doubles with each.", "10s")] = (
+        "10s"
+    )
+    cache: Annotated[
+        Literal["key", "never", "always"] | Duration,
+        _said(
+            "When its result is taken from the cache: key, when all is as it was; a duration, when it is also younger "
+            "than that; never; always, whatever has changed since.",
+            "24h",
+        ),
+    ] = "key"
+    pool: Annotated[
+        str | None,
+        _said("The pool of the site whose limit it counts towards.", "gpu", pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$"),
+    ] = None
+    sweep: Annotated[
+        bool, _said("Whether each parameter that is a list stands for its values: a run for each combination.")
+    ] = False
+
+
+class RetentionTable(_Table):
+    """How long runs are kept. Absent: for ever."""
+
+    model_config = ConfigDict(title="[retention]")
+    runs: Annotated[int | None, _said("So many of the newest runs are kept.", 500, ge=1)] = None
+    days: Annotated[
+        float | None, _said("Runs, and results that nobody uses, are kept so many days.", 90, gt=0, le=36_600)
+    ] = None
 
 
 class Manifest(_Table):
@@ -245,6 +282,7 @@ class Manifest(_Table):
     environment: Annotated[EnvironmentTable, _said("The packages that its code finds.")] = EnvironmentTable()
     kernel: Annotated[KernelTable, _said("How its kernels start, and what they may use.")] = KernelTable()
     snapshot: Annotated[SnapshotTable, _said("Which files are its code.")] = SnapshotTable()
+    retention: Annotated[RetentionTable, _said("How long its runs are kept.")] = RetentionTable()
     stages: Annotated[dict[StageName, StageTable], _said("Its pipeline: notebooks by name.")] = {}
 
 
@@ -253,6 +291,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "environment": EnvironmentTable,
     "kernel": KernelTable,
     "snapshot": SnapshotTable,
+    "retention": RetentionTable,
     "stages": StageTable,
 }
 

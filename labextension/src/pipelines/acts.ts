@@ -1,0 +1,54 @@
+import { Dialog, Notification, showDialog } from '@jupyterlab/apputils';
+
+import { at } from '../api/request';
+import type { Run } from '../api/types';
+import { CommandIDs } from '../commands';
+import { shortId } from '../components/format';
+import { notifyProblem } from '../components/notify';
+import type { IStartParts } from './start';
+
+/** Run what a run has left: what failed, and what comes after it. */
+export async function resumeRun(parts: IStartParts, slug: string, id: string): Promise<void> {
+  const { himalia, commands, trans } = parts;
+  try {
+    const run = await himalia.request<Run>('POST', at('projects', slug, 'runs', id, 'resume'));
+    Notification.success(
+      trans.__('The run %1 goes on with what %2 has left.', shortId(run.id), shortId(id)),
+      { autoClose: 4000 }
+    );
+    await commands.execute(CommandIDs.openRun, { run: run.id, slug });
+  } catch (error) {
+    notifyProblem(trans.__('The run %1 could not be resumed.', shortId(id)), error, trans);
+  }
+}
+
+/** Put what a run has made into the project's folder, once it was asked for. */
+export async function restoreOutputs(parts: IStartParts, slug: string, id: string): Promise<void> {
+  const { himalia, trans } = parts;
+  const { button } = await showDialog({
+    title: trans.__('Put the outputs of run %1 into the folder?', shortId(id)),
+    body: trans.__(
+      'Files of the project %1 that the run has made are replaced by the run’s own.',
+      slug
+    ),
+    buttons: [
+      Dialog.cancelButton({ label: trans.__('Cancel') }),
+      Dialog.okButton({ label: trans.__('Put them there') })
+    ]
+  });
+  if (!button.accept) {
+    return;
+  }
+  try {
+    const path = at('projects', slug, 'runs', id, 'outputs', 'restore');
+    const { paths } = await himalia.request<{ paths: string[] }>('POST', path);
+    Notification.success(
+      paths.length > 0
+        ? trans.__('In the folder again: %1.', paths.join(', '))
+        : trans.__('The folder has them already.'),
+      { autoClose: 6000 }
+    );
+  } catch (error) {
+    notifyProblem(trans.__('The outputs were not put into the folder.'), error, trans);
+  }
+}

@@ -1,0 +1,218 @@
+"""What is to be done about each stage of a run: taken from the cache, or run, and why."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from sqlalchemy.orm import Session
+
+from ..content import ContentStore, MissingContent
+from ..projects import COMPONENTS, Manifest, StageTable, Used, seconds
+from ..store import StageResult, now
+from .graph import Graph
+from .keys import Change, CodeReader, NotebookUnfit, PackagesReader, Parts, explain, local_modules
+from .locks import read_lock
+from .outputs import differing
+from .results import find_results, fits, newest_results, outputs_digest
+
+Action = Literal["skip", "run", "later"]
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What is to be done about one stage.
+
+    `action`: "skip" (its outputs are known), "run", or "later": that depends on what stages before it make.
+    `changes`: what differs from the result that was used last; empty when there is none, or nothing differs.
+    `why`: a sentence without its full stop.
+    """
+
+    stage: str
+    action: Action
+    why: str
+    parts: Parts | None = None
+    result: StageResult | None = None
+    changes: tuple[Change, ...] = ()
+    deterministic: bool = True
+
+
+@dataclass
+class Scene:
+    """What the stages of one run see.
+
+    `files`: path → digest of its snapshot; `folder`: the project's. `reused`: stage → key of the run that it
+    resumes, whose results count whatever the cache policy says.
+    """
+
+    project_id: str
+    manifest: Manifest
+    graph: Graph
+    params: dict[str, dict[str, Any]]
+    files: dict[str, str]
+    folder: Path
+    used: Used
+    base_python: str
+    force: bool = False
+    reused: dict[str, str] = field(default_factory=dict)
+    newest: dict[str, StageResult] = field(default_factory=dict)
+
+
+class Planner:
+    """Plans runs of one site. Thread-safe."""
+
+    def __init__(self, content: ContentStore) -> None:
+        self.content = content
+        self.reader = CodeReader(lambda digest: content.path(digest).read_bytes())
+        self.packages = PackagesReader()
+
+    def parts(self, scene: Scene, name: str, produced: dict[str, str]) -> Parts:
+        """The parts of a stage's key. *produced*: path → digest of what stages before it made.
+
+        Raises:
+            NotebookUnfit: its notebook is none. MissingContent: a file is not in the content store (any more).
+        """
+        stage = scene.manifest.stages[name]
+        params = scene.params.get(name, {})
+        digest = scene.files[stage.notebook]
+        code = self.reader.notebook(digest)
+        roots = ["", "src", *(f"{COMPONENTS}/{use.partition('@')[0]}" for use in scene.manifest.project.uses)]
+        modules = local_modules(code.trees, scene.files, roots, self.reader.module)
+        return Parts(
+            cells=code.meanings(bool(params)),
+            parameters=params,
+            inputs={path: produced.get(path) or scene.files[path] for path in stage.inputs},
+            modules=modules,
+            environment=self._environment(scene),
+            kernel=code.language,
+            outputs=tuple(stage.outputs),
+            notebook=digest,
+        )
+
+    def _environment(self, scene: Scene) -> str:
+        own = self.packages.digest(scene.used.python)
+        if scene.used.environment.digest == "shared":
+            return own
+        return f"{scene.used.environment.digest}+{own}+{self.packages.digest(scene.base_python)}"
+
+    def plan(
+        self, session: Session, scene: Scene, names: Iterable[str], produced: dict[str, str], unfinished: Iterable[str]
+    ) -> list[Planned]:
+        """All of *names*, in their order, from what is known before any of them runs; *unfinished* others do."""
+        names = list(names)
+        scene.newest = newest_results(session, scene.project_id, names)
+        produced, undecided, plans = dict(produced), set(unfinished), list[Planned]()
+        for name in names:
+            waits = scene.graph.waits[name] & undecided
+            if waits:
+                plans.append(Planned(name, "later", f"depends on {', '.join(sorted(waits))}, to be run before"))
+                undecided.add(name)
+                continue
+            planned = self.decide(session, scene, name, produced)
+            plans.append(planned)
+            if planned.result is not None and planned.action == "skip":
+                produced.update(planned.result.outputs)
+            else:
+                undecided.add(name)
+        return plans
+
+    def decide(self, session: Session, scene: Scene, name: str, produced: dict[str, str]) -> Planned:
+        """One stage, when all that it waits for has ended well."""
+        try:
+            parts = self.parts(scene, name, produced)
+        except NotebookUnfit as error:
+            return Planned(name, "run", f"{scene.manifest.stages[name].notebook}: {error}")
+        except MissingContent as error:
+            return Planned(name, "run", str(error))
+        if name not in scene.newest:
+            scene.newest |= newest_results(session, scene.project_id, [name])
+        last = scene.newest.get(name)
+        known = [last] if last is not None and last.key == parts.key and last.trusted else None
+        rows = known or find_results(session, scene.project_id, [parts.key]).get(parts.key, [])
+        if known and not fits(known[0], scene.files):
+            rows = find_results(session, scene.project_id, [parts.key])[parts.key]
+        changes = self._changes(last, parts)
+        trusted = all(row.trusted for row in rows)
+
+        def run(why: str) -> Planned:
+            return Planned(name, "run", why, parts, None, changes, trusted)
+
+        if scene.force:
+            return run("it was asked to run in any case")
+        stage = scene.manifest.stages[name]
+        if stage.cache == "always" and last is not None and name not in scene.reused:
+            return self._skip(name, parts, last, changes) or run("its outputs are no longer in the cache")
+        if not rows and stage.cache != "never":
+            result = self._from_lock(scene, name, parts)
+            if result is not None:
+                return Planned(name, "skip", "unchanged, as its lock file tells", parts, result)
+        if not rows:
+            return run(_told(changes) if last is not None else "it has not run yet")
+        result = next((row for row in rows if fits(row, scene.files)), None)
+        if not trusted:
+            return run("it is not deterministic: it made two different outputs of the same code and inputs")
+        if result is None:
+            return run(_read_files(rows[0], scene.files))
+        refused = _too_old(stage, result) if scene.reused.get(name) != parts.key else None
+        if refused:
+            return run(refused)
+        return self._skip(name, parts, result, ()) or run("its outputs are no longer in the cache")
+
+    def _skip(self, name: str, parts: Parts, result: StageResult, changes: tuple[Change, ...]) -> Planned | None:
+        for digest in result.outputs.values():
+            if not self.content.renew(digest):
+                return None
+        return Planned(name, "skip", "unchanged", parts, result, changes)
+
+    def _from_lock(self, scene: Scene, name: str, parts: Parts) -> StageResult | None:
+        """What the lock file tells of a result that another site has made, when its outputs lie in the folder."""
+        lock = read_lock(scene.folder, name)
+        if lock is None or lock["key"] != parts.key or set(lock["outputs"]) != set(parts.outputs):
+            return None
+        result = StageResult(
+            project_id=scene.project_id,
+            stage=name,
+            key=parts.key,
+            parts="sha256:" + hashlib.sha256(parts.dump()).hexdigest(),
+            outputs=lock["outputs"],
+            outputs_digest=outputs_digest(lock["outputs"]),
+            reads=lock["reads"],
+            trusted=True,
+            run_id=lock["run"][:32],
+            created_at=now(),
+            used_at=now(),
+        )
+        there = not differing(self.content, scene.folder, result.outputs)
+        return result if there and fits(result, scene.files) else None
+
+    def _changes(self, last: StageResult | None, parts: Parts) -> tuple[Change, ...]:
+        if last is None or last.key == parts.key:
+            return ()
+        try:
+            old = Parts.load(self.content.path(last.parts).read_bytes())
+        except (MissingContent, ValueError):
+            return (Change("code", "", "what its last result was made of is no longer known"),)
+        return tuple(explain(old, parts))
+
+
+def _told(changes: tuple[Change, ...]) -> str:
+    texts = [change.text for change in changes]
+    more = f" and {len(texts) - 3} more" if len(texts) > 3 else ""
+    return ", ".join(texts[:3]) + more if texts else "it has no result of just this"
+
+
+def _read_files(result: StageResult, files: dict[str, str]) -> str:
+    names = sorted(path for path, digest in result.reads.items() if files.get(path) != digest)
+    return f"{', '.join(names[:3])} changed, which it reads without declaring it"
+
+
+def _too_old(stage: StageTable, result: StageResult) -> str | None:
+    """Why the stage's cache policy does not take a result."""
+    if stage.cache == "never":
+        return 'it has cache = "never"'
+    if stage.cache not in ("key", "always") and result.created_at + seconds(stage.cache) < now():
+        return f"its result is older than {stage.cache}"
+    return None

@@ -1,0 +1,104 @@
+"""What is known of stages: results by key, and what becomes of a key that has two."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from ..store import StageResult, now
+from .keys import Parts
+from .keys.parts import canonical
+
+CHUNK = 500
+"""Values in one query; databases bound their number."""
+
+
+def outputs_digest(outputs: dict[str, str]) -> str:
+    """One digest over all outputs."""
+    return "outputs:" + hashlib.sha256(canonical(outputs)).hexdigest()
+
+
+def find_results(session: Session, project_id: str, keys: Iterable[str]) -> dict[str, list[StageResult]]:
+    """The results of each key that has any, newest first; also those that are not trusted."""
+    found: dict[str, list[StageResult]] = {}
+    for chunk in _chunks(keys):
+        query = select(StageResult).where(StageResult.project_id == project_id, StageResult.key.in_(chunk))
+        for row in session.scalars(query.order_by(StageResult.used_at.desc())):
+            found.setdefault(row.key, []).append(row)
+    return found
+
+
+def newest_results(session: Session, project_id: str, stages: Iterable[str]) -> dict[str, StageResult]:
+    """The result of each stage that was made or used last, whatever its key."""
+    found = {}
+    for chunk in _chunks(stages):
+        newest = (
+            select(StageResult.stage, func.max(StageResult.used_at).label("used_at"))
+            .where(StageResult.project_id == project_id, StageResult.stage.in_(chunk))
+            .group_by(StageResult.stage)
+            .subquery()
+        )
+        query = select(StageResult).join(
+            newest, (StageResult.stage == newest.c.stage) & (StageResult.used_at == newest.c.used_at)
+        )
+        for row in session.scalars(query.where(StageResult.project_id == project_id).order_by(StageResult.id)):
+            found[row.stage] = row
+    return found
+
+
+def note_use(session: Session, results: Iterable[str]) -> None:
+    """These results, by id, were used now."""
+    for chunk in _chunks(results):
+        session.execute(update(StageResult).where(StageResult.id.in_(chunk)).values(used_at=now()))
+
+
+def fits(result: StageResult, files: dict[str, str]) -> bool:
+    """Whether what the stage opened without having declared it is what it was. *files*: path → digest."""
+    return all(files.get(path) == digest for path, digest in result.reads.items())
+
+
+def record_result(
+    session: Session,
+    project_id: str,
+    stage: str,
+    parts: Parts,
+    parts_digest: str,
+    *,
+    outputs: dict[str, str],
+    reads: dict[str, str],
+    notebook: str | None,
+    run_id: str,
+) -> bool:
+    """Remember what a stage has made of a key.
+
+    Returns whether the key has made something else before, of the same files: then none of its results is trusted.
+    """
+    key, digest = parts.key, outputs_digest(outputs)
+    query = select(StageResult).where(StageResult.project_id == project_id, StageResult.key == key)
+    rows = list(session.scalars(query))
+    differs = any(row.outputs_digest != digest and _agree(row.reads, reads) for row in rows)
+    trusted = not differs and all(row.trusted for row in rows)
+    row = next((row for row in rows if row.outputs_digest == digest), None)
+    if row is None:
+        row = StageResult(project_id=project_id, stage=stage, key=key, outputs=outputs, outputs_digest=digest)
+        session.add(row)
+    row.stage, row.parts, row.reads, row.run_id, row.notebook_digest = stage, parts_digest, reads, run_id, notebook
+    row.created_at = row.used_at = now()
+    for one in [*rows, row]:
+        one.trusted = trusted
+    return differs
+
+
+def _agree(one: dict[str, Any], two: dict[str, Any]) -> bool:
+    return all(two.get(path, digest) == digest for path, digest in one.items())
+
+
+def _chunks(values: Iterable[str]) -> Iterator[Sequence[str]]:
+    rest = iter(values)
+    while chunk := list(islice(rest, CHUNK)):
+        yield chunk

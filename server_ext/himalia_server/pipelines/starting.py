@@ -1,0 +1,230 @@
+"""What is checked before a run starts, and the snapshot that it runs on."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from himalia_kernels.describing import Description, derived_values, describe_parameters
+from himalia_kernels.parameters import NotebookUnreadableError, check_parameters
+
+from ..content import ContentStore, FileEntry, UnfitContent
+from ..projects import Manifest, StageTable, code_files
+from ..service.problems import Invalid, NotFound
+from .models import ParameterView
+from .requests import NOTEBOOK_STAGE, RunRequest
+
+GIT_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is run: a manifest, of it the stages `names` in their order, with these parameters."""
+
+    manifest: Manifest
+    names: list[str]
+    params: dict[str, dict[str, Any]]
+
+
+def notebook_manifest(manifest: Manifest, notebook: str, inputs: Iterable[str]) -> Manifest:
+    """A manifest with the one stage that runs *notebook*; all else is as in *manifest*."""
+    named = next((stage for stage in manifest.stages.values() if stage.notebook == notebook), None)
+    known = list(named.inputs) if named is not None else []
+    table = StageTable(notebook=notebook, inputs=list(dict.fromkeys([*known, *inputs])))
+    return manifest.model_copy(update={"stages": {NOTEBOOK_STAGE: table}})
+
+
+def own_folder(manifest: Manifest, request: RunRequest) -> str | None:
+    """The folder, in the project, where a notebook runs that is no stage: its own, as in JupyterLab.
+
+    None: the project's, as stages do.
+    """
+    staged = {stage.notebook for stage in manifest.stages.values()}
+    if request.kind == "pipeline" or request.notebook is None or request.notebook in staged:
+        return None
+    place = PurePosixPath(request.notebook).parent.as_posix()
+    return None if place == "." else place
+
+
+def check_stages(
+    folder: Path, subject: Subject, request: RunRequest, has_cluster: Callable[[str], bool], slug: str
+) -> None:
+    """Refuse what can be known to fail.
+
+    Raises:
+        Invalid: a notebook or an input is missing or leads out of the project, a parameter is unknown or of the wrong
+            kind, a cluster does not run.
+    """
+    manifest = subject.manifest
+    made = {output for name in subject.names for output in manifest.stages[name].outputs}
+    for name in subject.names:
+        stage = manifest.stages[name]
+        where = "notebook" if request.kind != "pipeline" else f"stages.{name}.notebook"
+        pinned = request.pinned is not None
+        if not pinned:
+            _require_file(folder, stage.notebook, where, f"{where}: {stage.notebook} does not exist.")
+        for path in stage.inputs:
+            if path not in made:
+                field = f"stages.{name}.inputs"
+                maker = next((other for other, table in manifest.stages.items() if path in table.outputs), None)
+                _require_input(folder, path, field, maker)
+        if not pinned:
+            check_params(folder / stage.notebook, name, stage, subject.params[name], request)
+        if stage.cluster and not has_cluster(stage.cluster):
+            raise Invalid(
+                f"Stage {name!r} wants the cluster {stage.cluster!r}, which does not run.",
+                hint=f"himalia cluster start {stage.cluster} --project {slug}",
+                field=f"stages.{name}.cluster",
+            )
+
+
+def _require_file(folder: Path, path: str, field: str, missing: str) -> None:
+    if not (folder / path).is_file():
+        raise Invalid(
+            missing, hint=f"Put the notebook there, or change its path in himalia.toml ({folder}).", field=field
+        )
+    _require_inside(folder, path, field)
+
+
+def _require_input(folder: Path, path: str, field: str, maker: str | None) -> None:
+    if not (folder / path).exists():
+        also = f"Run the stage {maker!r}, which makes it, as well." if maker else f"Put it there ({folder})."
+        raise Invalid(
+            f"{field}: {path} does not exist, and no stage of this run makes it.",
+            hint=also,
+            field=field,
+        )
+    _require_inside(folder, path, field)
+
+
+def _require_inside(folder: Path, path: str, field: str) -> None:
+    if not (folder / path).resolve().is_relative_to(folder.resolve()):
+        raise Invalid(f"{field}: {path} leads out of the project.", field=field)
+
+
+def check_params(notebook: Path, name: str, stage: StageTable, params: dict[str, Any], request: RunRequest) -> None:
+    """Refuse parameters that the notebook of a stage does not take.
+
+    Raises:
+        Invalid: there are such, or it is no notebook.
+    """
+    try:
+        problems = check_parameters(notebook, params)
+    except NotebookUnreadableError as error:
+        raise Invalid(f"Stage {name!r}: {error}", field=f"stages.{name}.notebook") from error
+    if problems:
+        where = f"params.{name}" if name in request.params else f"stages.{name}.params"
+        text = " ".join(str(problem) for problem in problems)
+        raise Invalid(f"Stage {name!r} ({stage.notebook}): {text}", field=where)
+
+
+def snapshot_names(folder: Path, subject: Subject) -> tuple[list[str], list[str]]:
+    """Paths of the code, and of the inputs that no stage of the run makes."""
+    manifest = subject.manifest
+    made = {output for name in subject.names for output in manifest.stages[name].outputs}
+    inputs = {path for name in subject.names for path in manifest.stages[name].inputs if path not in made}
+    notebooks = {manifest.stages[name].notebook for name in subject.names}
+    return sorted({*code_files(folder, manifest), *notebooks} - inputs), sorted(inputs)
+
+
+def take_files(content: ContentStore, folder: Path, names: Iterable[str]) -> dict[str, FileEntry]:
+    """Put files and folders of a project into the content store.
+
+    Raises:
+        Invalid: one vanished meanwhile, or holds what cannot be kept. OSError: the disk is full.
+    """
+    names = list(names)
+    try:
+        found = content.put_paths(folder / name for name in names)
+    except UnfitContent as error:
+        raise Invalid(f"This cannot be part of a snapshot: {error}", field="inputs") from error
+    entries = {name: found[folder / name] for name in names if folder / name in found}
+    gone = [name for name in names if name not in entries]
+    if gone:
+        raise Invalid(f"{gone[0]} vanished while the snapshot was taken.", hint="Try again.")
+    return entries
+
+
+def git_state(folder: Path) -> dict[str, Any]:
+    """`commit`, `branch` and `dirty` of the repository that holds *folder*; empty without one."""
+    # the settings of a folder from elsewhere name no program that is run here
+    base = ["git", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-C", str(folder)]
+    try:
+        command = [*base, "status", "--porcelain=v2", "--branch", "--untracked-files=no", "--", "."]
+        done = subprocess.run(command, capture_output=True, timeout=GIT_SECONDS, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return {}
+    if done.returncode != 0:
+        return {}
+    state: dict[str, Any] = {"dirty": False}
+    for line in done.stdout.decode(errors="replace").splitlines():
+        if line.startswith("# branch.oid "):
+            state["commit"] = line.rpartition(" ")[2]
+        elif line.startswith("# branch.head "):
+            state["branch"] = line.rpartition(" ")[2]
+        elif not line.startswith("#"):
+            state["dirty"] = True
+    return state if state.get("commit", "(initial)") != "(initial)" else {}
+
+
+def grid_of(manifest: Manifest, given: Mapping[str, Mapping[str, list[Any]]]) -> dict[str, dict[str, list[Any]]]:
+    """The values that a sweep is over: those *given*, and those of the stages that have `sweep`."""
+    grid = {
+        name: {key: list(value) for key, value in stage.params.items() if isinstance(value, list)}
+        for name, stage in manifest.stages.items()
+        if stage.sweep
+    }
+    for name, values in given.items():
+        grid[name] = {**grid.get(name, {}), **{key: list(value) for key, value in values.items()}}
+    return {name: values for name, values in grid.items() if values}
+
+
+def parameters_of(folder: Path, notebook: str) -> list[ParameterView]:
+    """What a notebook's parameters cell sets.
+
+    Raises:
+        NotFound: there is no such notebook in the project. Invalid: it is none.
+    """
+    path = folder / notebook
+    if not path.is_file() or not path.resolve().is_relative_to(folder.resolve()):
+        raise NotFound(f"There is no notebook {notebook} in the project.", hint="Paths are relative to its folder.")
+    try:
+        found = describe_parameters(path)
+    except NotebookUnreadableError as error:
+        raise Invalid(f"{notebook}: {error}", field="notebook") from error
+    return [_parameter_view(one) for one in found]
+
+
+def _parameter_view(found: Description) -> ParameterView:
+    plain = found.literal
+    try:
+        json.dumps([found.value, found.choices], allow_nan=False)
+    except (TypeError, ValueError):
+        plain = False  # a set, bytes, infinity: Python has it, JSON has not
+    return ParameterView(
+        name=found.name,
+        type=found.type,
+        annotation=found.annotation,
+        default=found.default,
+        help=found.help,
+        plain=plain,
+        value=found.value if plain else None,
+        choices=list(found.choices) if plain else [],
+    )
+
+
+def warnings_of(folder: Path, subject: Subject) -> list[str]:
+    """What papermill does with the parameters that a person may not expect."""
+    found = []
+    for name in subject.names:
+        stage = subject.manifest.stages[name]
+        with suppress(NotebookUnreadableError):  # told by `check_stages`
+            found += [
+                f"Stage {name!r}: {value}" for value in derived_values(folder / stage.notebook, subject.params[name])
+            ]
+    return found

@@ -1,0 +1,351 @@
+"""Pipelines: what is unchanged is not run, what runs side by side, how runs are steered. Real kernels, real MLflow."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+from tests.site.lab import Lab, write_project
+from tests.waiting import wait_until
+
+Json = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def ready(lab: Lab) -> Lab:
+    lab.tracking_ready()
+    return lab
+
+
+def stage(run: Json, name: str) -> Json:
+    return next(entry for entry in run["stages"] if entry["name"] == name)
+
+
+def statuses(run: Json) -> dict[str, str]:
+    return {entry["name"]: entry["status"] for entry in run["stages"]}
+
+
+def begin(lab: Lab, slug: str, **body: Any) -> str:
+    return str(lab.post(f"/projects/{slug}/runs", body)["id"])
+
+
+def run(lab: Lab, slug: str, **body: Any) -> Json:
+    return lab.wait_run(slug, begin(lab, slug, **body))
+
+
+def states(lab: Lab, slug: str) -> dict[str, str]:
+    return {entry["name"]: entry["state"] for entry in lab.get(f"/projects/{slug}/pipeline")["stages"]}
+
+
+def edit(path: Path, change: Callable[[Any], None]) -> None:
+    book = nbformat.read(path, as_version=4)
+    change(book)
+    nbformat.write(book, path)
+
+
+COUNT = [
+    "n = 3",
+    "import json\nfrom helper import double\nrows = double(n)",
+    "json.dump(rows, open('build/rows.json', 'w'))\nprint(open('data.txt').read())",
+]
+ADD = [
+    "extra = 1",
+    "import json\nrows = json.load(open('build/rows.json'))",
+    "json.dump(rows + extra, open('build/sum.json', 'w'))",
+]
+LIST = ["x = 1", "import os\nos.makedirs('build/parts')\nfor n in 'ab':\n    open(f'build/parts/{n}', 'w').write(n)"]
+STAGES = {
+    "count": {"notebook": "count.ipynb", "params": {"n": 3}, "inputs": ["data.txt"], "outputs": ["build/rows.json"]},
+    "add": {"notebook": "add.ipynb", "inputs": ["build/rows.json"], "outputs": ["build/sum.json"]},
+    "list": {"notebook": "list.ipynb", "outputs": ["build/parts"]},
+}
+
+
+def test_only_what_has_changed_runs(ready: Lab) -> None:
+    folder = ready.root / "projects" / "cached"
+    folder.mkdir(parents=True)
+    write_project(folder, "cached", STAGES, {"count.ipynb": COUNT, "add.ipynb": ADD, "list.ipynb": LIST})
+    (folder / "data.txt").write_text("data")
+    (folder / "src").mkdir()
+    (folder / "src" / "helper.py").write_text("def double(n):\n    return 2 * n\n")
+    ready.post("/projects", {"name": "cached", "path": str(folder)})
+    assert states(ready, "cached") == {"count": "new", "add": "waits", "list": "new"}
+    first = run(ready, "cached")
+    assert statuses(first) == {"count": "succeeded", "add": "succeeded", "list": "succeeded"}, first
+    assert json.loads((folder / "build/sum.json").read_text()) == 7
+    assert (folder / "build/parts/b").read_text() == "b"
+    lock = json.loads((folder / ".himalia/stages/add.json").read_text())
+    assert lock["key"] == stage(first, "add")["key"]
+    assert lock["run"] == first["id"]
+
+    # a copy of the folder, as another site would have it from git and a data store: its lock files are trusted
+    copy = folder.with_name("copied")
+    shutil.copytree(folder, copy)
+    ready.post("/projects", {"name": "copied", "path": str(copy)})
+    assert set(states(ready, "copied").values()) == {"up_to_date"}
+    adopted = run(ready, "copied")
+    assert {entry["status"] for entry in adopted["stages"]} == {"skipped"}
+    assert stage(adopted, "add")["cached_from"] == first["id"]
+    shutil.rmtree(copy / "build")
+    assert set(statuses(run(ready, "copied")).values()) == {"skipped"}
+    assert (copy / "build/sum.json").read_text() == "7"
+
+    # nothing has changed; outputs that were deleted or damaged come from the cache
+    (folder / "build/sum.json").unlink()
+    (folder / "build/parts/b").write_text("damaged")
+    pipeline = ready.get("/projects/cached/pipeline")["stages"]
+    assert {entry["name"]: entry["restore"] for entry in pipeline} == {
+        "count": [],
+        "add": ["build/sum.json"],
+        "list": ["build/parts"],
+    }
+    again = run(ready, "cached")
+    assert statuses(again) == {"count": "skipped", "add": "skipped", "list": "skipped"}
+    assert stage(again, "add")["cached_from"] == first["id"]
+    assert json.loads((folder / "build/sum.json").read_text()) == 7
+    assert (folder / "build/parts/b").read_text() == "b"
+
+    # what a person reads is not what a kernel runs
+    def cosmetic(book: Any) -> None:
+        book.cells.insert(0, nbformat.v4.new_markdown_cell("# Title"))
+        book.cells[2].source = "# why\n\nimport json\nfrom helper import double\nrows = double( n )  # twice"
+        book.cells[3].outputs = []
+
+    edit(folder / "count.ipynb", cosmetic)
+    assert set(states(ready, "cached").values()) == {"up_to_date"}
+
+    # other code, the same output: it runs, and what comes after it does not
+    edit(
+        folder / "count.ipynb", lambda book: book.cells[2].update(source=COUNT[1].replace("double(n)", "double(n + 0)"))
+    )
+    found = ready.get("/projects/cached/pipeline/stages/count/changes")
+    assert [change["text"] for change in found["changes"]] == ["code cell 2 changed"]
+    assert "+rows = double(n + 0)" in found["cells"][0]["diff"]
+    assert found["cells"][0]["number"] == 2
+    cut = run(ready, "cached")
+    assert statuses(cut) == {"count": "succeeded", "add": "skipped", "list": "skipped"}
+
+    # a module, an input, a parameter: each is told by its name
+    (folder / "src" / "helper.py").write_text("def double(n):\n    return n + n\n")
+    (folder / "data.txt").write_text("other data")
+    texts = [change["text"] for change in ready.get("/projects/cached/pipeline/stages/count/changes")["changes"]]
+    assert texts == ["the input data.txt changed", "the module src/helper.py changed"]
+    changed = run(ready, "cached", params={"count": {"n": 4}})
+    assert statuses(changed) == {"count": "succeeded", "add": "succeeded", "list": "skipped"}
+    assert stage(changed, "count")["reason"].startswith("the parameter n changed: 3 → 4, the input data.txt changed")
+    # the older version of all is still known
+    (folder / "src" / "helper.py").write_text("def double(n):\n    return 2 * n\n")
+    (folder / "data.txt").write_text("data")
+    older = run(ready, "cached")
+    assert set(statuses(older).values()) == {"skipped"}
+    assert json.loads((folder / "build/sum.json").read_text()) == 7
+    compared = ready.get(f"/projects/cached/runs/compare?runs={changed['id']}&runs={older['id']}")
+    differs = {(one["stage"], one["part"], one["name"]): one["values"] for one in compared["differences"]}
+    assert differs["count", "parameter", "n"] == [4, 3]
+
+
+SLEEP = ["seconds = 1.0", "import time\nbegan = time.time()\ntime.sleep(seconds)", "print(began, time.time())"]
+
+
+def test_stages_run_side_by_side_up_to_the_limit(ready: Lab) -> None:
+    stages: dict[str, Json] = {
+        name: {"notebook": "sleep.ipynb", "params": {"seconds": 2.0 + number / 10}} for number, name in enumerate("abc")
+    }
+    ready.project("wide", stages, {"sleep.ipynb": SLEEP})
+    limited = begin(ready, "wide", options={"parallel": 1})
+    waiting = wait_until(
+        lambda: [
+            entry["reason"]
+            for entry in ready.get(f"/projects/wide/runs/{limited}")["stages"]
+            if entry["status"] == "waiting" and "run" in entry["reason"]
+        ],
+        60,
+        "a stage that waits",
+    )
+    assert waiting[0].startswith("waiting because this run is taken by a of wide")
+    serial = ready.wait_run("wide", limited)
+    assert overlaps(serial) == 0, serial
+    wide = run(ready, "wide", options={"force": True})
+    assert overlaps(wide) >= 1, wide
+
+
+def overlaps(view: Json) -> int:
+    times = sorted((entry["started_at"], entry["ended_at"]) for entry in view["stages"])
+    return sum(later[0] < earlier[1] for earlier, later in pairwise(times))
+
+
+FAIL = ["fails = True", "if fails:\n    raise ValueError('not today')"]
+
+
+def test_a_failure_stops_what_depends_on_it_and_a_resumed_run_goes_on(ready: Lab) -> None:
+    stages = {
+        "first": {"notebook": "first.ipynb", "outputs": ["build/a"], "cache": "never"},
+        "bad": {"notebook": "bad.ipynb", "inputs": ["build/a"], "outputs": ["build/b"]},
+        "after": {"notebook": "after.ipynb", "inputs": ["build/b"]},
+        "other": {"notebook": "after.ipynb", "after": ["first"], "params": {"x": 2}},
+    }
+    first, bad = ["x = 1", "open('build/a', 'w').write('a')"], [*FAIL, "open('build/b', 'w').write('b')"]
+    folder = ready.project(
+        "faulty", stages, {"first.ipynb": first, "bad.ipynb": bad, "after.ipynb": ["x = 1", "print(x)"]}
+    )
+    stopped = run(ready, "faulty", options={"parallel": 1})
+    assert statuses(stopped) == {
+        "first": "succeeded",
+        "bad": "failed",
+        "after": "upstream_failed",
+        "other": "not_run",
+    }, stopped
+    assert (stage(stopped, "bad")["error"], stage(stopped, "bad")["failed_cell"]) == ("ValueError: not today", 1)
+    assert "keep_going" in stage(stopped, "other")["error"]
+    kept = run(ready, "faulty", options={"keep_going": True})
+    assert statuses(kept)["other"] == "succeeded"
+
+    # mended, it goes on where it failed: what had succeeded is taken over, although its cache policy is "never"
+    edit(folder / "bad.ipynb", lambda book: book.cells[0].update(source="fails = False"))
+    resumed = ready.post(f"/projects/faulty/runs/{kept['id']}/resume")
+    assert resumed["origin"] == kept["id"]
+    resumed = ready.wait_run("faulty", resumed["id"])
+    assert statuses(resumed) == {"first": "skipped", "bad": "succeeded", "after": "succeeded", "other": "skipped"}
+    assert resumed["options"]["keep_going"] is True
+    assert stage(resumed, "bad")["reason"] == "it has not run yet"
+    refused = ready.request("POST", f"/projects/faulty/runs/{resumed['id']}/resume")
+    assert (refused.status_code, "nothing is left to do" in refused.text) == (409, True)
+    # a resumed run whose code changed says so
+    again = run(ready, "faulty")
+    assert (stage(again, "first")["status"], stage(again, "first")["reason"]) == ("succeeded", 'it has cache = "never"')
+
+
+def test_parts_of_a_pipeline(ready: Lab) -> None:
+    stages = {
+        "a": {"notebook": "w.ipynb", "params": {"to": "build/a"}, "outputs": ["build/a"]},
+        "b": {"notebook": "w.ipynb", "params": {"to": "build/b"}, "inputs": ["build/a"], "outputs": ["build/b"]},
+        "c": {"notebook": "w.ipynb", "params": {"to": "build/c"}, "inputs": ["build/b"], "outputs": ["build/c"]},
+    }
+    folder = ready.project("parts", stages, {"w.ipynb": ["to = 'x'", "open(to, 'w').write('1')"]})
+    missing = ready.request("POST", "/projects/parts/runs", json={"options": {"only": ["c"]}})
+    assert missing.status_code == 422
+    assert "build/b does not exist, and no stage of this run makes it" in missing.json()["detail"]
+    assert statuses(run(ready, "parts", options={"to": ["b"]})) == {"a": "succeeded", "b": "succeeded"}
+    # another one's output is taken as it lies there
+    (folder / "build/b").write_text("mine")
+    only = run(ready, "parts", options={"only": ["c"]})
+    assert statuses(only) == {"c": "succeeded"}
+    assert (folder / "build/b").read_text() == "mine"
+    assert statuses(run(ready, "parts", options={"from": ["b"], "force": True})) == {"b": "succeeded", "c": "succeeded"}
+    for options, said in (
+        ({"only": ["x"]}, "There is no stage"),
+        ({"only": ["a"], "to": ["b"]}, "neither"),
+        ({"from": ["c"], "to": ["a"]}, "No stage lies between"),
+        ({"timeout": "soon"}, "not a duration"),
+    ):
+        refused = ready.request("POST", "/projects/parts/runs", json={"options": options})
+        assert (refused.status_code, said in refused.text) == (422, True), refused.text
+
+
+def test_attempts_are_kept_and_a_time_limit_ends_a_run(ready: Lab) -> None:
+    die = ["x = 1", "print('before the end')", "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)"]
+    stages = {
+        "die": {"notebook": "die.ipynb", "retries": 1, "retry_delay": "1s"},
+        "code": {"notebook": "code.ipynb", "retries": 3},
+        "slow": {"notebook": "sleep.ipynb", "params": {"seconds": 600.0}},
+    }
+    ready.project("tried", stages, {"die.ipynb": die, "code.ipynb": FAIL, "sleep.ipynb": SLEEP})
+    ended = run(ready, "tried", options={"keep_going": True, "timeout": "25s"})
+    assert statuses(ended) == {"die": "kernel_died", "code": "failed", "slow": "timed_out"}, ended
+    assert (ended["status"], ended["reason"]) == ("timed_out", "The run reached its time limit of 25s.")
+    assert (stage(ended, "die")["attempts"], stage(ended, "code")["attempts"]) == (2, 1)
+    path = f"/projects/tried/runs/{ended['id']}/stages/die/attempts"
+    assert [(one["number"], one["status"], one["notebook"]) for one in ready.get(path)] == [(1, "kernel_died", True)]
+    assert "before the end" in ready.request("GET", f"{path}/1/log").text
+    book = nbformat.reads(ready.request("GET", f"{path}/1/notebook").text, as_version=4)
+    assert book.cells[2].metadata["himalia"]["status"] == "kernel_died"
+
+
+def test_the_same_result_is_made_once_and_two_of_them_are_none(ready: Lab) -> None:
+    cells = ["x = 1", "import time, uuid\ntime.sleep(2)", "open('build/id', 'w').write(str(uuid.uuid4()))"]
+    folder = ready.project("once", {"make": {"notebook": "make.ipynb", "outputs": ["build/id"]}}, {"make.ipynb": cells})
+    one, two = begin(ready, "once"), begin(ready, "once")
+    ended = sorted(statuses(ready.wait_run("once", made))["make"] for made in (one, two))
+    assert ended == ["skipped", "succeeded"]
+    first = (folder / "build/id").read_text()
+    forced = run(ready, "once", options={"force": True})
+    assert "not deterministic" in stage(forced, "make")["reason"]
+    assert (folder / "build/id").read_text() != first
+    view = ready.get("/projects/once/pipeline")["stages"][0]
+    assert (view["state"], view["deterministic"]) == ("changed", False)
+    # what an older run made can be had again
+    restored = ready.post(f"/projects/once/runs/{one}/outputs/restore", status=200)
+    assert restored["paths"] == ["build/id"]
+    assert (folder / "build/id").read_text() == first
+
+
+def test_the_points_of_a_sweep_share_what_they_have_in_common(ready: Lab) -> None:
+    write = ["value = 0", "open('build/base', 'w').write('base')"]
+    fit = ["depth = 1\nrate = 0.1", "open('build/fit', 'w').write(f'{depth} {rate}')"]
+    stages = {
+        "base": {"notebook": "base.ipynb", "outputs": ["build/base"]},
+        "fit": {
+            "notebook": "fit.ipynb",
+            "inputs": ["build/base"],
+            "outputs": ["build/fit"],
+            "params": {"depth": [4, 8], "rate": 0.1},
+            "sweep": True,
+        },
+    }
+    folder = ready.project("grid", stages, {"base.ipynb": write, "fit.ipynb": fit})
+    refused = ready.request("POST", "/projects/grid/runs", json={})
+    assert (refused.status_code, "is a sweep" in refused.text) == (422, True)
+    sweep = ready.post("/projects/grid/sweeps", {"grid": {"fit": {"rate": [0.1, 0.3]}}})
+    assert [point["fit"] for point in sweep["points"]] == [
+        {"depth": 4, "rate": 0.1},
+        {"depth": 4, "rate": 0.3},
+        {"depth": 8, "rate": 0.1},
+        {"depth": 8, "rate": 0.3},
+    ]
+    runs = [ready.wait_run("grid", made["id"]) for made in sweep["runs"]]
+    assert sorted(stage(made, "base")["status"] for made in runs) == ["skipped", "skipped", "skipped", "succeeded"]
+    assert {stage(made, "fit")["status"] for made in runs} == {"succeeded"}
+    assert not (folder / "build/fit").exists()  # none of the points is the one
+    ready.post(f"/projects/grid/runs/{runs[2]['id']}/outputs/restore", status=200)
+    assert (folder / "build/fit").read_text() == "8 0.1"
+    assert ready.get(f"/projects/grid/sweeps/{sweep['id']}")["grid"] == {"fit": {"depth": [4, 8], "rate": [0.1, 0.3]}}
+
+
+def test_a_notebook_that_is_no_stage(ready: Lab) -> None:
+    cells = ["n = 1", "print(open('data/x.txt').read() * n)"]
+    folder = ready.project("alone", {}, {"eda.ipynb": cells})
+    (folder / "data").mkdir()
+    (folder / "data" / "x.txt").write_text("seen")
+    blind = run(ready, "alone", notebook="eda.ipynb")
+    assert (blind["kind"], stage(blind, "notebook")["status"]) == ("notebook", "failed")
+    seen = run(ready, "alone", notebook="eda.ipynb", inputs=["data/x.txt"], params={"notebook": {"n": 2}})
+    assert seen["status"] == "succeeded", seen
+    text = ready.request("GET", f"/projects/alone/runs/{seen['id']}/stages/notebook/notebook").text
+    assert "seenseen" in text
+    assert ready.get("/projects/alone/runs?kind=pipeline")["items"] == []
+
+
+def test_an_undeclared_file_that_is_read_is_part_of_what_was_made(ready: Lab) -> None:
+    cells = ["x = 1", "import json\njson.dump(json.load(open('settings.json')), open('build/out', 'w'))"]
+    folder = ready.project(
+        "reads", {"make": {"notebook": "make.ipynb", "outputs": ["build/out"]}}, {"make.ipynb": cells}
+    )
+    (folder / "settings.json").write_text("[1]")
+    assert statuses(run(ready, "reads")) == {"make": "succeeded"}
+    assert states(ready, "reads") == {"make": "up_to_date"}
+    (folder / "settings.json").write_text("[2]")
+    view = ready.get("/projects/reads/pipeline")["stages"][0]
+    assert (view["state"], "settings.json changed" in view["why"]) == ("changed", True)
+    assert statuses(run(ready, "reads")) == {"make": "succeeded"}
+    (folder / "settings.json").write_text("[1]")
+    assert statuses(run(ready, "reads")) == {"make": "skipped"}
+    assert (folder / "build/out").read_text() == "[1]"
+    shutil.rmtree(folder / "build")
+    assert statuses(run(ready, "reads")) == {"make": "skipped"}
