@@ -203,7 +203,7 @@ def become(request: dict[str, Any]) -> None:
         sys.modules["dask.config"].refresh()
     sys.argv = list(request["argv"])
     with contextlib.suppress(OSError):
-        prctl(PR_SET_NAME, b"himalia-kernel")
+        prctl(PR_SET_NAME, b"himalia-stage" if sys.argv[0] == "-m" else b"himalia-kernel")
     _show_command([sys.executable, *sys.argv])
 
 
@@ -359,5 +359,14 @@ def _kernel(request: dict[str, Any], connection: socket.socket, inherited: Inher
     app.start()
 
 
-ENTRIES: dict[str, Callable[[dict[str, Any], socket.socket, Inherited], None]] = {"kernel": _kernel}
+def _module(request: dict[str, Any], connection: socket.socket, inherited: Inherited) -> None:
+    """Run the function `main` of the module that the command line ``-m MODULE ARGUMENTS`` names."""
+    wire.send(connection, {"bound": True})
+    inherited.raise_threads()
+    inherited.use_streams()
+    main = importlib.import_module(request["argv"][1]).main
+    raise SystemExit(main(list(request["argv"][2:])))
+
+
+ENTRIES: dict[str, Callable[[dict[str, Any], socket.socket, Inherited], None]] = {"kernel": _kernel, "module": _module}
 """What a zygote can be asked to run in its child."""

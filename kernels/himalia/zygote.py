@@ -1,15 +1,16 @@
 """A zygote: a process that has imported an environment's heavy modules once, and forks kernels that need not.
 
 Started by path with the project's python: ``python <layer>/himalia/zygote.py SETTINGS``, where SETTINGS is a JSON
-object: ``folder`` (0700), ``name`` (of the files in it), ``preload`` (module names), ``idle_s``. It detaches itself,
-imports, listens at ``<folder>/<name>.sock`` and keeps ``<folder>/<name>.json``, its facts. It ends when it was idle
-for that long, when its socket has gone, or when its environment has changed and no kernel of its own lives.
+object: ``folder`` (0700), ``name`` (of the files in it), ``preload`` (module names), ``idle_s``, ``kernels`` (whether
+its children are kernels, or run a module). It detaches itself, imports, listens at ``<folder>/<name>.sock`` and keeps
+``<folder>/<name>.json``, its facts. It ends when it was idle for that long, when its socket has gone, or when its
+environment has changed and no child of its own lives.
 
-Who asks sends ``{"run": "kernel", "look": [folders], "descriptors": [names]}`` with these descriptors (stdout, stderr;
-parent: a pidfd) and is answered ``{"refused": why, "stale": bool}`` or ``{"pid": n}`` with a pidfd. It then sends the
-request that `_zygote_child.become` reads, which the child answers ``{"accepted": true}``, ``{"bound": true}`` or
-``{"refused": why}``. At the end comes ``{"exit": status}``; the process is a zombie until who asked hangs up, so that
-its id means nobody else.
+Who asks sends ``{"run": "kernel" or "module", "look": [folders], "descriptors": [names]}`` with these descriptors
+(stdout, stderr; parent: a pidfd) and is answered ``{"refused": why, "stale": bool}`` or ``{"pid": n}`` with a pidfd. It
+then sends the request that `_zygote_child.become` reads, which the child answers ``{"accepted": true}``,
+``{"bound": true}`` or ``{"refused": why}``. At the end comes ``{"exit": status}``; the process is a zombie until who
+asked hangs up, so that its id means nobody else.
 """
 
 from __future__ import annotations
@@ -79,8 +80,8 @@ KERNEL_MODULES = (
 class Zygote:
     """The server. `serve` returns in the zygote when it ends, with None, and in each child with what it must run."""
 
-    def __init__(self, base: str, lock: int, preload: list[str], idle_s: float) -> None:
-        self.base, self.lock = base, lock
+    def __init__(self, base: str, lock: int, preload: list[str], idle_s: float, kernels: bool) -> None:
+        self.base, self.lock, self.for_kernels = base, lock, kernels
         self.preload, self.idle_s = preload, idle_s
         self.last_used = time.monotonic()
         self.stale: str | None = None
@@ -121,9 +122,10 @@ class Zygote:
         self.write_facts(stamp=self.installed)
         began = time.perf_counter()
         before = dict(os.environ)
-        for name in KERNEL_MODULES:
-            self._import(name)
-        kernel_app()
+        if self.for_kernels:
+            for name in KERNEL_MODULES:
+                self._import(name)
+            kernel_app()
         ordinary = {name.partition(".")[0] for name in sys.modules}
         for name in self.preload:
             if importlib.util.find_spec(name.partition(".")[0]) is None:
@@ -345,7 +347,7 @@ def main() -> None:
     if os.fork():
         os._exit(0)  # who started us has nothing to wait for
     os.setsid()
-    zygote = Zygote(base, lock, settings["preload"], settings["idle_s"])
+    zygote = Zygote(base, lock, settings["preload"], settings["idle_s"], settings["kernels"])
     os.environ.update(FORCED)
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)

@@ -1,4 +1,4 @@
-"""Ask a zygote to fork a kernel, and start one in the background where there is none (Linux).
+"""Ask a zygote to fork a kernel, or what runs a stage, and start one in the background where there is none (Linux).
 
 >>> zygote = zygote_for(folder, python=python, launcher=launcher, preload=None, key=digest, env=env)
 >>> process = zygote.fork("kernel", argv, env=env, cwd=cwd)   # a process like subprocess.Popen's, or Refused
@@ -120,6 +120,7 @@ class Zygote:
     preload: tuple[str, ...]
     environment: Mapping[str, str]
     idle_s: float = IDLE_SECONDS
+    kernels: bool = True
 
     def fork(
         self,
@@ -136,7 +137,9 @@ class Zygote:
         affinity: Sequence[int] | None = None,
         limit_folders: Sequence[Path] = (),
     ) -> ForkedProcess:
-        """Fork a process that runs *run* ("kernel") as if started with *argv*; it leads a session of its own.
+        """Fork a process that runs *run* as if started with *argv*; it leads a session of its own.
+
+        *run*: "kernel", or "module" for the function `main` of a module (*argv*: ``-m MODULE ARGUMENTS``).
 
         *stdout* and *stderr* are descriptors. The process ends with this one, unless *independent*. *sweep*: whatever
         it leaves running is killed at its end. *rlimits* (by the names of `resource`), *affinity* and the control
@@ -196,6 +199,7 @@ class Zygote:
             "name": self.name,
             "preload": self.preload,
             "idle_s": self.idle_s,
+            "kernels": self.kernels,
             # room for the command line of a kernel, which ps is shown
             "for": " " * 200,
         }
@@ -262,13 +266,14 @@ class Zygote:
         sweep: bool,
     ) -> ForkedProcess:
         """Ask; returns the process, which waits for its request."""
-        look = [folder for folder in env.get("HIMALIA_PATH", "").split(os.pathsep) if folder]
+        # where a kernel finds modules of its user's
+        look = [folder for folder in [*env.get("HIMALIA_PATH", "").split(os.pathsep), cwd] if folder and self.kernels]
         descriptors = {"stdout": stdout, "stderr": stderr}
         parent = None
         if not independent:
             parent = descriptors["parent"] = os.pidfd_open(os.getpid())
         try:
-            head = {"run": run, "look": [*look, cwd], "sweep": sweep, "descriptors": list(descriptors)}
+            head = {"run": run, "look": look, "sweep": sweep, "descriptors": list(descriptors)}
             wire.send(connection, head, list(descriptors.values()))
         finally:
             if parent is not None:
@@ -305,8 +310,9 @@ def zygote_for(
     key: str,
     env: Mapping[str, str],
     idle_s: float = IDLE_SECONDS,
+    kernels: bool = True,
 ) -> Zygote:
-    """The zygote for kernels that *python* would start with *launcher* and *env*.
+    """The zygote for kernels that *python* would start with *launcher* and *env*; not *kernels*: for modules.
 
     *preload* None: DEFAULT_PRELOAD. *key* changes when the environment does. Raises Refused where this system, or an
     empty preload list, has no zygotes.
@@ -319,9 +325,9 @@ def zygote_for(
     environment = zygote_environment(env)
     keyed = {name: value for name, value in environment.items() if name not in UNKEYED}
     script = launcher.resolve()
-    parts = [python, str(script), modules, key, keyed, confinement()]
+    parts = [python, str(script), modules, key, keyed, confinement(), kernels]
     name = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
-    return Zygote(folder, name, python, script, modules, environment, idle_s)
+    return Zygote(folder, name, python, script, modules, environment, idle_s, kernels)
 
 
 def unsupported() -> str | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 END_SECONDS = 5.0
-KERNEL_NAME = "himalia-kernel"  # as `_zygote_child.become` calls its process
+FORKED_NAMES = ("himalia-kernel", "himalia-stage")  # as `_zygote_child.become` calls its process
 
 
 def start_wanted(folder: Path) -> int:
@@ -82,7 +82,7 @@ def _serving(folder: Path) -> set[int]:
             if len(command) < 3 or not command[1].endswith(b"/zygote.py"):
                 continue
             # a kernel that found no room there for its own command has its name all the same
-            forked = (place / "comm").read_text().strip() == KERNEL_NAME
+            forked = (place / "comm").read_text().strip() in FORKED_NAMES
             same = json.loads(command[2])["folder"] == str(folder) and place.stat().st_uid == os.getuid()
         except (OSError, ValueError, LookupError, TypeError):
             continue  # it has ended, or is something else

@@ -7,10 +7,10 @@ from typing import Any
 
 import nbformat
 
-from tests.site.test_kernels_stage import Lab, lab
+from tests.site.test_kernels_stage import Lab, lab, runners
 from tests.waiting import wait_until
 
-__all__ = ["lab"]
+__all__ = ["lab", "runners"]
 SLEEP = "import time; time.sleep(600)"
 MB = 1_000_000
 

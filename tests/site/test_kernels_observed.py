@@ -18,11 +18,11 @@ from distributed.security import Security
 
 from himalia_kernels import zygote
 from tests.pure.kernels.fake_service import new_cluster, write_private
-from tests.site.test_kernels_stage import Lab, lab
+from tests.site.test_kernels_stage import Lab, lab, runners
 from tests.site.zygote_lab import forked, start_zygote, zygote_lab
 from tests.waiting import wait_until
 
-__all__ = ["lab"]
+__all__ = ["lab", "runners"]
 CELLS = (
     """
 import multiprocessing, os, pathlib, sqlite3, subprocess, sys

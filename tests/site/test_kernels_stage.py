@@ -17,9 +17,10 @@ import psutil
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from himalia_kernels import run_stage, zygote, zygotes
 from himalia_kernels.kernelspec import write_kernelspec
 from tests.pure.kernels.fake_service import SLUG, FakeService, fake_service, write_private
-from tests.waiting import wait_until
+from tests.waiting import short_dir, wait_until
 
 LAYER = Path(__file__).parents[2] / "kernels"
 KERNEL = "himalia-test-flights"
@@ -32,6 +33,7 @@ class Lab:
     service: FakeService
     folder: Path
     environment: dict[str, str]
+    zygotes: Path
 
     def prepare(self, *cells: Any, **spec: Any) -> Path:
         """Write a notebook and a specification of a stage; returns the specification's path."""
@@ -64,7 +66,7 @@ class Lab:
 
     def start(self, spec: Path) -> subprocess.Popen[bytes]:
         """Start the stage's process; it writes a log file."""
-        command = [sys.executable, "-m", "himalia_kernels.stage", "--spec", str(spec)]
+        command = [sys.executable, "-P", "-m", "himalia_kernels.run_stage", str(self.zygotes), "--spec", str(spec)]
         with (self.folder / "log").open("wb") as log:
             return subprocess.Popen(
                 command,
@@ -113,13 +115,25 @@ def _environ(process: psutil.Process) -> dict[str, str]:
         return {}
 
 
+@pytest.fixture(scope="session")
+def runners() -> Iterator[Path]:
+    """A folder with a zygote that runners are forked from, as on a site where a stage has run before."""
+    with short_dir() as folder:
+        if zygote.unsupported() is None:
+            mother = run_stage.runner_zygote(folder)
+            mother.start()
+            wait_until(lambda: (mother.facts() or {}).get("state") == "ready", 60, "the zygote of runners")
+        yield folder
+        zygotes.end_all(folder)
+
+
 @pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Lab]:
+def lab(tmp_path: Path, runners: Path) -> Iterator[Lab]:
     jupyter = tmp_path / "jupyter"
     with fake_service(tmp_path) as service:
         write_kernelspec(jupyter / "kernels", KERNEL, "Flights", sys.executable, LAYER, SLUG, service.home)
         environment = os.environ | {"JUPYTER_PATH": str(jupyter), "IPYTHONDIR": str(tmp_path / "ipython")}
-        made = Lab(service, tmp_path, environment)
+        made = Lab(service, tmp_path, environment, runners)
         yield made
         for process in made.left():
             process.kill()

@@ -15,10 +15,10 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from tests.site.test_kernels_endings import MB, SLEEP, brief
 from tests.site.test_kernels_observed import CELLS, READ_BY_PYTHON, check, fill
-from tests.site.test_kernels_stage import KERNEL, Lab, lab
+from tests.site.test_kernels_stage import KERNEL, Lab, lab, runners
 from tests.site.test_kernels_start import comparable
 
-__all__ = ["lab"]
+__all__ = ["lab", "runners"]
 
 
 def test_a_kernel_that_does_not_start(lab: Lab) -> None:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 LONGEST_DELAY = 600.0
 """Seconds between two attempts at most."""
+RUNNER = (sys.executable, "-P", "-m", "himalia_kernels.run_stage")
+"""Its folder is the stage's, where a file of the user's may have the name of a module (-P)."""
 
 
 class Job:
@@ -197,7 +199,7 @@ class Job:
         context.children.start(
             ChildSpec(
                 name=self.child,
-                argv=[sys.executable, "-m", "himalia_kernels.stage", "--spec", str(spec_file)],
+                argv=[*RUNNER, str(context.site.zygotes), "--spec", str(spec_file)],
                 env=child_environment(HIMALIA_GRANT_FILE=str(grant), TMPDIR=str(temporary)),
                 cwd=str(work),
                 grace=20.0,
