@@ -214,7 +214,7 @@ def test_a_failure_stops_what_depends_on_it_and_a_resumed_run_goes_on(ready: Lab
     resumed = ready.wait_run("faulty", resumed["id"])
     assert statuses(resumed) == {"first": "skipped", "bad": "succeeded", "after": "succeeded", "other": "skipped"}
     assert resumed["options"]["keep_going"] is True
-    assert stage(resumed, "bad")["reason"] == "it has not run yet"
+    assert stage(resumed, "bad")["reason"] == "first run"
     refused = ready.request("POST", f"/projects/faulty/runs/{resumed['id']}/resume")
     assert (refused.status_code, "nothing is left to do" in refused.text) == (409, True)
     # a resumed run whose code changed says so
@@ -349,3 +349,19 @@ def test_an_undeclared_file_that_is_read_is_part_of_what_was_made(ready: Lab) ->
     assert (folder / "build/out").read_text() == "[1]"
     shutil.rmtree(folder / "build")
     assert statuses(run(ready, "reads")) == {"make": "skipped"}
+
+
+def test_runs_are_compared_by_the_metrics_of_what_a_skipped_stage_was_cached_from(ready: Lab) -> None:
+    cells = [
+        "depth = 1",
+        "import mlflow\nmlflow.log_metric('score', depth / 10)\nopen('build/fit', 'w').write(str(depth))",
+    ]
+    ready.project("scored", {"fit": {"notebook": "fit.ipynb", "outputs": ["build/fit"]}}, {"fit.ipynb": cells})
+    first = run(ready, "scored")
+    again = run(ready, "scored")
+    assert (statuses(again), stage(again, "fit")["cached_from"]) == ({"fit": "skipped"}, first["id"])
+    other = run(ready, "scored", params={"fit": {"depth": 4}})
+    ids = "&".join(f"runs={made['id']}" for made in (first, again, other))
+    compared = ready.get(f"/projects/scored/runs/compare?{ids}")
+    metrics = {one["name"]: one["values"] for one in compared["differences"] if one["part"] == "metric"}
+    assert metrics == {"score": [0.1, 0.1, 0.4]}

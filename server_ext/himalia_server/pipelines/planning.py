@@ -150,7 +150,7 @@ class Planner:
             if result is not None:
                 return Planned(name, "skip", "unchanged, as its lock file tells", parts, result)
         if not rows:
-            return run(_told(changes) if last is not None else "it has not run yet")
+            return run(_told(changes) if last is not None else "first run")
         result = next((row for row in rows if fits(row, scene.files)), None)
         if not trusted:
             return run("it is not deterministic: it made two different outputs of the same code and inputs")
