@@ -19,9 +19,10 @@ from ..service.problems import Conflict, NotFound
 from ..store import Project, Run, Verification, new_id
 from ..tracking import MlflowUnavailable
 from .causes import read_cells
+from .constructed import Constructed
 from .following import Follower
 from .inputs import inputs_of
-from .models import VerificationCreate, VerificationDetail, VerificationView
+from .models import StageVerdict, VerificationCreate, VerificationDetail, VerificationView
 from .reading import require_notebook
 from .views import detail_of, stage_of, view_of
 
@@ -31,6 +32,7 @@ class Verifications:
 
     def __init__(self, context: Context, projects: Projects, pipelines: Pipelines, content: ContentStore) -> None:
         self.context, self.projects, self.pipelines, self.content = context, projects, pipelines, content
+        self._constructed = Constructed(context, content)
         self.scratches = pipelines.tracking.scratch
         self._threads: dict[str, threading.Thread] = {}
         self._lock = threading.Lock()
@@ -195,6 +197,10 @@ class Verifications:
             for row in rows[:limit]
         ]
         return views, rows[limit - 1].id if len(rows) > limit else None
+
+    def by_stage(self, project: Project, notebook: str) -> StageVerdict | None:
+        """The newest stage of the project that shows what the notebook shows now; None when there is none."""
+        return self._constructed.find(project, notebook, self._digest(project, notebook))
 
     def _digest(self, project: Project, notebook: str) -> str | None:
         """Of the notebook as it is now; None when it is gone."""
