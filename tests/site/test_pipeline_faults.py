@@ -192,11 +192,13 @@ def test_a_service_that_is_killed_adopts_four_running_stages(lab: Lab) -> None:
 
 
 @contextmanager
-def small(folder: Path, megabytes: int) -> Iterator[None]:
-    """A disk of that size in place of *folder*, with what is in it."""
+def small(folder: Path, spare: int) -> Iterator[None]:
+    """A disk in place of *folder*, with what is in it and *spare* bytes."""
     aside = folder.with_name(f"{folder.name}.aside")
     shutil.copytree(folder, aside)
-    command = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=700", "tmpfs", str(folder)]
+    # whole pages, and one for each name
+    bytes_ = spare + sum(path.stat().st_size + 8192 for path in aside.rglob("*"))
+    command = ["mount", "-t", "tmpfs", "-o", f"size={bytes_},mode=700", "tmpfs", str(folder)]
     if subprocess.run(command, capture_output=True, check=False).returncode != 0:
         shutil.rmtree(aside)
         pytest.skip("mounting a small disk needs root")
@@ -212,9 +214,10 @@ def small(folder: Path, megabytes: int) -> Iterator[None]:
 def test_a_disk_that_is_full(lab: Lab, place: str) -> None:
     """While a cell writes an output (where stages work), and while it is kept (the content store)."""
     slug = f"full-{place}"
-    write = ["megabytes = 40", "open('build/big', 'wb').write(b'0' * (megabytes << 20))"]
+    # another content each time: what the store has already takes no room
+    write = ["megabytes = 40", f"open('build/big', 'w').write({place[0]!r} * (megabytes << 20))"]
     folder = lab.project(slug, {"big": {"notebook": "big.ipynb", "outputs": ["build/big"]}}, {"big.ipynb": write})
-    with small(lab.home / place, 16):
+    with small(lab.home / place, 16 << 20):
         run_id = lab.post(f"/projects/{slug}/runs")["id"]
         found = lab.wait_run(slug, run_id)
         assert found["status"] == "failed", found
