@@ -15,6 +15,7 @@ asked hangs up, so that its id means nobody else.
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import gc
 import importlib
@@ -28,7 +29,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from himalia._zygote_child import Inherited
@@ -75,6 +76,16 @@ KERNEL_MODULES = (
     "himalia._observed",
 )
 """What every kernel imports as it starts."""
+
+
+class _Shell:
+    """What `get_ipython()` gives while modules are imported that look, just then, whether they are in a kernel.
+
+    pandas is such a one: taken for one in a terminal, it would cut wide tables that an ordinary kernel shows.
+    """
+
+    kernel: ClassVar[object] = None
+    config: ClassVar[dict[str, object]] = {}
 
 
 class Zygote:
@@ -127,6 +138,7 @@ class Zygote:
                 self._import(name)
             kernel_app()
         ordinary = {name.partition(".")[0] for name in sys.modules}
+        builtins.get_ipython = _Shell  # type: ignore[attr-defined]
         for name in self.preload:
             if importlib.util.find_spec(name.partition(".")[0]) is None:
                 self.facts["absent"].append(name)
@@ -134,6 +146,7 @@ class Zygote:
                 self._import(name)
         if "matplotlib" in sys.modules:
             self._import("matplotlib_inline.backend_inline")
+        del builtins.get_ipython  # type: ignore[attr-defined]
         names = {name.partition(".")[0] for name in sys.modules} - ordinary - set(sys.stdlib_module_names)
         self.preloaded = {name for name in names if not name.startswith("_")}
         self.sources = facts.sources()

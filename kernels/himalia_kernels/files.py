@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -23,3 +24,24 @@ def write_whole(path: Path, text: str, *, mode: int = 0o600, durable: bool = Tru
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+ROOM = 1 << 20
+"""Bytes; what is to be told at the end takes less."""
+
+
+def keep_room(path: Path) -> None:
+    """See that *path* can be written later, although the disk may be full then."""
+    room = _room(path)
+    room.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError), room.open("wb") as file:  # full already: whoever starts to write is told
+        file.write(b"\0" * ROOM)  # a hole would be no room
+
+
+def use_room(path: Path) -> None:
+    """Give back what `keep_room` has kept for *path*."""
+    _room(path).unlink(missing_ok=True)
+
+
+def _room(path: Path) -> Path:
+    return path.with_name(f".{path.name}.room")

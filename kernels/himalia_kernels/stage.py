@@ -23,6 +23,7 @@ from himalia_kernels import hints
 from himalia_kernels.caps import LogCap, OutputCap, shorten
 from himalia_kernels.describing import derived_values
 from himalia_kernels.endings import CellFailed, KernelDied, StageStopped
+from himalia_kernels.files import keep_room, use_room
 from himalia_kernels.masking import Mask, mask_of
 from himalia_kernels.notebook import Tally, plain, save, stamp_unreached
 from himalia_kernels.observing import Observer
@@ -86,12 +87,14 @@ def main(arguments: list[str] | None = None) -> int:
     watchdog = Watchdog(spec.timeout_s, spec.grace_s, spec.cell_timeout_s)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: watchdog.stop("cancelled"))
+    keep_room(spec.outcome)
     try:
         outcome = run_stage(spec, watchdog, started_at)
     except BaseException as error:
         log.exception("the stage's runner failed")
         message = f"The stage's runner failed: {error}"
         outcome = Outcome("failed", started_at, _now(), error_name=type(error).__name__, error=message)
+    use_room(spec.outcome)
     write_outcome(spec.outcome, outcome)
     return EXIT_STATUS[outcome.status]
 

@@ -214,7 +214,7 @@ def test_a_failure_stops_what_depends_on_it_and_a_resumed_run_goes_on(ready: Lab
     resumed = ready.wait_run("faulty", resumed["id"])
     assert statuses(resumed) == {"first": "skipped", "bad": "succeeded", "after": "succeeded", "other": "skipped"}
     assert resumed["options"]["keep_going"] is True
-    assert stage(resumed, "bad")["reason"] == "it has not run yet"
+    assert stage(resumed, "bad")["reason"] == "first run"
     refused = ready.request("POST", f"/projects/faulty/runs/{resumed['id']}/resume")
     assert (refused.status_code, "nothing is left to do" in refused.text) == (409, True)
     # a resumed run whose code changed says so
@@ -349,3 +349,59 @@ def test_an_undeclared_file_that_is_read_is_part_of_what_was_made(ready: Lab) ->
     assert (folder / "build/out").read_text() == "[1]"
     shutil.rmtree(folder / "build")
     assert statuses(run(ready, "reads")) == {"make": "skipped"}
+
+
+def test_runs_are_compared_by_the_metrics_of_what_a_skipped_stage_was_cached_from(ready: Lab) -> None:
+    cells = [
+        "depth = 1",
+        "import mlflow\nmlflow.log_metric('score', depth / 10)\nopen('build/fit', 'w').write(str(depth))",
+    ]
+    ready.project("scored", {"fit": {"notebook": "fit.ipynb", "outputs": ["build/fit"]}}, {"fit.ipynb": cells})
+    first = run(ready, "scored")
+    again = run(ready, "scored")
+    assert (statuses(again), stage(again, "fit")["cached_from"]) == ({"fit": "skipped"}, first["id"])
+    other = run(ready, "scored", params={"fit": {"depth": 4}})
+    ids = "&".join(f"runs={made['id']}" for made in (first, again, other))
+    compared = ready.get(f"/projects/scored/runs/compare?{ids}")
+    metrics = {one["name"]: one["values"] for one in compared["differences"] if one["part"] == "metric"}
+    assert metrics == {"score": [0.1, 0.1, 0.4]}
+
+
+SPLIT = [
+    "kinds = 'ab'",
+    "import os\nfor kind in kinds:\n    os.makedirs(f'build/parts/{kind}/deep')\n"
+    "    open(f'build/parts/{kind}/deep/x', 'w').write(kind * 2)\n    open(f'build/parts/{kind}.txt', 'w').write(kind)",
+]
+
+
+def test_an_input_inside_of_another_stages_output_folder(ready: Lab) -> None:
+    look = "import os\nfound = sorted(os.path.join(top, n) for top, _, names in os.walk('build/parts') for n in names)"
+    stages = {
+        "split": {"notebook": "split.ipynb", "outputs": ["build/parts"]},
+        "file": {"notebook": "file.ipynb", "inputs": ["build/parts/a.txt"], "outputs": ["build/file"]},
+        "folder": {"notebook": "folder.ipynb", "inputs": ["build/parts/b"], "outputs": ["build/folder"]},
+    }
+    books = {
+        f"{name}.ipynb": ["x = 1", look, f"print(found, file=open('build/{name}', 'w'))"] for name in ("file", "folder")
+    }
+    folder = ready.project("inside", stages, {"split.ipynb": SPLIT, **books})
+    shown = {entry["name"]: entry for entry in ready.get("/projects/inside/pipeline")["stages"]}
+    assert (shown["file"]["state"], shown["folder"]["state"]) == ("waits", "waits"), shown
+    assert statuses(run(ready, "inside")) == {"split": "succeeded", "file": "succeeded", "folder": "succeeded"}
+    assert (folder / "build/file").read_text() == "['build/parts/a.txt']\n"
+    assert (folder / "build/folder").read_text() == "['build/parts/b/deep/x']\n"
+    assert set(statuses(run(ready, "inside")).values()) == {"skipped"}
+
+    # what changes elsewhere in the folder does not concern them
+    def more(book: Any) -> None:
+        book.cells[1].source += "\nopen('build/parts/c.txt', 'w').write('c')"
+
+    edit(folder / "split.ipynb", more)
+    assert statuses(run(ready, "inside")) == {"split": "succeeded", "file": "skipped", "folder": "skipped"}
+    edit(folder / "split.ipynb", lambda book: book.cells[1].update(source=SPLIT[1].replace("kind * 2", "kind * 3")))
+    assert statuses(run(ready, "inside")) == {"split": "succeeded", "file": "skipped", "folder": "succeeded"}
+    # alone, it takes what lies there; and what its maker has not made is told
+    assert statuses(run(ready, "inside", options={"only": ["file"], "force": True})) == {"file": "succeeded"}
+    missing = run(ready, "inside", params={"split": {"kinds": "b"}})
+    assert missing["status"] == "failed", missing
+    assert "There is no build/parts/a.txt in 'build/parts'" in missing["reason"], missing

@@ -233,3 +233,41 @@ def test_a_notebook_is_verified_once_at_a_time_and_can_be_stopped(verified: tupl
     view = wait_verification(lab, "proofs", begun["id"])
     assert (view["status"], view["verdict"]) == ("cancelled", None), view
     assert lab.request("POST", f"{path}/{begun['id']}/cancel").status_code == 409
+
+
+def test_what_a_stage_has_shown_is_verified_by_construction(verified: tuple[Lab, dict[str, Any]]) -> None:
+    lab, _ = verified
+    cells = ["n = 2", "print(n * 3)"]
+    folder = lab.project("staged", {"make": {"notebook": "make.ipynb"}}, {"make.ipynb": cells})
+
+    def by_stage() -> Any:
+        return lab.get("/projects/staged/verifications?notebook=make.ipynb")["by_stage"]
+
+    def run(**body: Any) -> str:
+        ended = lab.wait_run("staged", lab.post("/projects/staged/runs", body)["id"])
+        assert ended["status"] == "succeeded", ended
+        return str(ended["id"])
+
+    first = run()
+    assert by_stage() is None  # its file shows nothing yet
+    save(folder / "make.ipynb", [("n = 2", "", 1), ("print(n * 3)", "6\n", 2)])
+    assert by_stage() is None  # these are not the outputs of the file that was run, as far as anybody knows
+    second = run(options={"force": True})
+    assert (by_stage()["run"], by_stage()["stage"], by_stage()["verdict"]) == (second, "make", "identical")
+    # with other parameters it shows something else, which takes nothing back
+    book = nbformat.read(folder / "make.ipynb", as_version=4)
+    book.cells[0].metadata["tags"] = ["parameters"]
+    nbformat.write(book, folder / "make.ipynb")
+    run(params={"make": {"n": 5}})
+    assert by_stage() is None
+    third = run(params={"make": {"n": 2}}, options={"force": True})
+    assert (by_stage()["run"], by_stage()["params"]) == (third, {"n": 2})
+    # other outputs than those of the run
+    save(folder / "make.ipynb", [("n = 2", "", 1), ("print(n * 3)", "7\n", 2)])
+    run(options={"force": True})
+    assert by_stage() is None
+    # the notebook that the run kept, put in the place of the one that was run
+    (folder / "make.ipynb").write_bytes(
+        lab.request("GET", f"/projects/staged/runs/{first}/stages/make/notebook").content
+    )
+    assert by_stage()["run"] == first

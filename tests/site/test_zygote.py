@@ -43,6 +43,7 @@ def session(lab: ZygoteLab) -> Iterator[Session]:
 STATE = """
 import os, resource, signal, sys, time
 import json
+import pandas
 def read(path):
     with open(path) as file: return file.read()
 # the last two are set by scikit-learn's import
@@ -58,6 +59,8 @@ print(json.dumps({
     "signals": [str(signal.getsignal(number)) for number in (signal.SIGTERM, signal.SIGCHLD, signal.SIGHUP)],
     "stdin": os.readlink("/proc/self/fd/0").split(":")[0] and sys.stdin is not None,
     "outputs": [os.fstat(number).st_ino for number in (1, 2)],
+    "tables": [pandas.get_option(f"display.{name}") for name in ("max_columns", "max_rows", "width")],
+    "shell": hasattr(__import__("builtins"), "get_ipython"),
 }))
 """
 

@@ -85,7 +85,8 @@ def test_a_service_that_is_killed_while_ten_stages_run_adopts_them(lab: Lab) -> 
         assert (folder / "build/sum").read_text() == str(sum(range(WIDTH)))
         left = [child["name"] for child in lab.get("/service")["children"] if child["name"].startswith("stage-")]
         assert not left
-        assert not list((lab.home / "runs").iterdir())
+        # removed after the run's end is told, as the store must know it first
+        wait_until(lambda: not list((lab.home / "runs").iterdir()), 30, "the end of the working folders")
     database = open_store(lab.site, lab.site.settings())
     with database.read() as session:
         assert not list(session.scalars(select(Lease)))

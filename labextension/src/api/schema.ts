@@ -1159,6 +1159,8 @@ export interface paths {
         /**
          * List Verifications
          * @description Verifications, newest first. The first one of a notebook is its badge, as long as it is `current`.
+         *
+         *     Of one notebook, `by_stage` is a stage that it needs no verification after.
          */
         get: operations["list_verifications_api_v1_projects__slug__verifications_get"];
         put?: never;
@@ -4658,6 +4660,28 @@ export interface components {
             last_ended_at: number | null;
         };
         /**
+         * StageVerdict
+         * @description A stage of a run that shows what the notebook shows now: it is verified by construction.
+         *
+         *     `verdict`: identical or within_tolerance. `params`: that the stage was run with.
+         */
+        StageVerdict: {
+            /** Run */
+            run: string;
+            /** Stage */
+            stage: string;
+            /** Verdict */
+            verdict: string;
+            /** Params */
+            params: {
+                [key: string]: unknown;
+            };
+            /** Environment */
+            environment: string | null;
+            /** Ended At */
+            ended_at: number | null;
+        };
+        /**
          * StageView
          * @description A stage as the manifest declares it. `params`: the values that its notebook is given.
          *
@@ -5035,12 +5059,15 @@ export interface components {
         /**
          * VerificationList
          * @description Verifications, newest first. `next`: pass it as `cursor` for older ones; null at the end.
+         *
+         *     `by_stage`: of a list of one notebook, the newest stage that vouches for the notebook as it is now; null: none does.
          */
         VerificationList: {
             /** Items */
             items: components["schemas"]["VerificationView"][];
             /** Next */
             next: string | null;
+            by_stage?: components["schemas"]["StageVerdict"] | null;
         };
         /**
          * VerificationView

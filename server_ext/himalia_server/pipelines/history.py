@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -193,15 +193,28 @@ class History:
         return CompareView(runs=views, differences=lists[False], same=lists[True])
 
     def _metrics(self, project: Project, view: RunView) -> dict[str, dict[str, float]]:
-        """Stage → metric → value, of its MLflow run; nothing while MLflow does not answer."""
+        """Stage → metric → value, of its MLflow run; nothing while MLflow does not answer.
+
+        A skipped stage has those of the run that made what it was skipped for.
+        """
+        made = dict(self._made_by(view))
         found = {}
         for stage in view.stages:
-            if stage.tracking_run is not None:
+            tracked = stage.tracking_run or made.get(stage.name)
+            if tracked is not None:
                 try:
-                    found[stage.name] = self.tracking.metrics_of(project, stage.tracking_run)
+                    found[stage.name] = self.tracking.metrics_of(project, tracked)
                 except Unavailable:
                     return {}
         return found
+
+    def _made_by(self, view: RunView) -> Iterator[tuple[str, str]]:
+        """Skipped stages and the MLflow runs of the stages that they were cached from; none of a run that is gone."""
+        with self.context.database.read() as session:
+            for stage in view.stages:
+                row = session.get(StageRun, (stage.cached_from, stage.name)) if stage.cached_from else None
+                if row is not None and row.tracking_run is not None:
+                    yield stage.name, row.tracking_run
 
 
 def _equal(one: Any, two: Any) -> bool:

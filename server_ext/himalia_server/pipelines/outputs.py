@@ -10,9 +10,10 @@ import stat
 import threading
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from ..content import ContentStore, UnfitContent, is_tree
+from ..content import ContentStore, MissingContent, UnfitContent, as_tree, is_tree
+from ..projects import output_of
 
 DRAFT = re.compile(r"\.[0-9a-f]{16}\.himalia")
 _publishing = threading.Lock()
@@ -42,6 +43,25 @@ def keep_outputs(content: ContentStore, work: Path, outputs: Iterable[str]) -> d
         except UnfitContent as error:
             raise OutputFault(f"The output {path!r} cannot be kept: {error}") from error
     return kept
+
+
+def digest_in(content: ContentStore, produced: Mapping[str, str], path: str) -> str | None:
+    """The digest of *path* among what stages have made (*produced*), also within a folder; None: none makes it.
+
+    Raises:
+        MissingContent: a stage has made the folder around it, but not this; or the list of the folder is gone.
+    """
+    output = output_of(path, produced)
+    if output is None or output == path:
+        return produced.get(path)
+    digest, rest = produced[output], PurePosixPath(path).relative_to(output).as_posix()
+    files = content.tree(digest) if is_tree(digest) else {}
+    if rest in files:
+        return files[rest].digest
+    inside = {name.removeprefix(f"{rest}/"): entry for name, entry in files.items() if name.startswith(f"{rest}/")}
+    if not inside:
+        raise MissingContent(f"There is no {path} in {output!r}, as the stage before has made it.")
+    return as_tree(content.put_tree(inside))
 
 
 def publish_outputs(content: ContentStore, folder: Path, outputs: Mapping[str, str]) -> list[str]:

@@ -16,7 +16,7 @@ from ..store import StageResult, now
 from .graph import Graph
 from .keys import Change, CodeReader, NotebookUnfit, PackagesReader, Parts, explain, local_modules
 from .locks import read_lock
-from .outputs import differing
+from .outputs import differing, digest_in
 from .results import find_results, fits, newest_results, outputs_digest
 
 Action = Literal["skip", "run", "later"]
@@ -73,7 +73,8 @@ class Planner:
         """The parts of a stage's key. *produced*: path → digest of what stages before it made.
 
         Raises:
-            NotebookUnfit: its notebook is none. MissingContent: a file is not in the content store (any more).
+            NotebookUnfit: its notebook is none. MissingContent: a file is not in the content store (any more),
+                or a stage before it did not make it.
         """
         stage = scene.manifest.stages[name]
         params = scene.params.get(name, {})
@@ -84,7 +85,7 @@ class Planner:
         return Parts(
             cells=code.meanings(bool(params)),
             parameters=params,
-            inputs={path: produced.get(path) or scene.files[path] for path in stage.inputs},
+            inputs={path: digest_in(self.content, produced, path) or scene.files[path] for path in stage.inputs},
             modules=modules,
             environment=self._environment(scene),
             kernel=code.language,
@@ -150,7 +151,7 @@ class Planner:
             if result is not None:
                 return Planned(name, "skip", "unchanged, as its lock file tells", parts, result)
         if not rows:
-            return run(_told(changes) if last is not None else "it has not run yet")
+            return run(_told(changes) if last is not None else "first run")
         result = next((row for row in rows if fits(row, scene.files)), None)
         if not trusted:
             return run("it is not deterministic: it made two different outputs of the same code and inputs")

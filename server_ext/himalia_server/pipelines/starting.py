@@ -14,7 +14,7 @@ from himalia_kernels.describing import Description, derived_values, describe_par
 from himalia_kernels.parameters import NotebookUnreadableError, check_parameters
 
 from ..content import ContentStore, FileEntry, UnfitContent
-from ..projects import Manifest, StageTable, code_files
+from ..projects import Manifest, StageTable, code_files, output_of
 from ..service.problems import Invalid, NotFound
 from .models import ParameterView
 from .requests import NOTEBOOK_STAGE, RunRequest
@@ -69,9 +69,11 @@ def check_stages(
         if not pinned:
             _require_file(folder, stage.notebook, where, f"{where}: {stage.notebook} does not exist.")
         for path in stage.inputs:
-            if path not in made:
+            if not output_of(path, made):
                 field = f"stages.{name}.inputs"
-                maker = next((other for other, table in manifest.stages.items() if path in table.outputs), None)
+                maker = next(
+                    (other for other, table in manifest.stages.items() if output_of(path, table.outputs)), None
+                )
                 _require_input(folder, path, field, maker)
         if not pinned:
             check_params(folder / stage.notebook, name, stage, subject.params[name], request)
@@ -127,7 +129,7 @@ def snapshot_names(folder: Path, subject: Subject) -> tuple[list[str], list[str]
     """Paths of the code, and of the inputs that no stage of the run makes."""
     manifest = subject.manifest
     made = {output for name in subject.names for output in manifest.stages[name].outputs}
-    inputs = {path for name in subject.names for path in manifest.stages[name].inputs if path not in made}
+    inputs = {path for name in subject.names for path in manifest.stages[name].inputs if not output_of(path, made)}
     notebooks = {manifest.stages[name].notebook for name in subject.names}
     return sorted({*code_files(folder, manifest), *notebooks} - inputs), sorted(inputs)
 

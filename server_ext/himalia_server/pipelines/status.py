@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ..content import ContentStore, MissingContent, UnfitContent
-from ..projects import Manifest, ManifestFault, Projects, read_manifest
+from ..projects import Manifest, ManifestFault, Projects, output_of, read_manifest
 from ..service.problems import Invalid, NotFound, nearest
 from ..store import Database, Project, StageResult, StageRun
 from .graph import Graph
@@ -92,7 +92,7 @@ class StatusReader:
         for name, stage in manifest.stages.items():
             missing = [
                 path
-                for path in (stage.notebook, *(path for path in stage.inputs if path not in graph.maker))
+                for path in (stage.notebook, *(path for path in stage.inputs if not output_of(path, graph.maker)))
                 if not (folder / path).exists()
             ]
             if missing:

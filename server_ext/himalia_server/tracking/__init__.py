@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .client import MlflowClient
+    from .entities import SCRATCH
     from .errors import DatabaseError, MlflowError, MlflowUnavailable
     from .manager import Tracking, TrackingUnavailable
     from .proxy import MlflowProxy
@@ -19,6 +20,7 @@ _HOMES = {
     "MlflowError": "errors",
     "MlflowProxy": "proxy",
     "MlflowUnavailable": "errors",
+    "SCRATCH": "entities",
     "Tracking": "manager",
     "TrackingUnavailable": "manager",
     "mlflow_command": "server",
@@ -30,6 +32,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "SCRATCH",
     "DatabaseError",
     "MlflowClient",
     "MlflowError",

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+SCRATCH = re.compile(r"verification-[0-9a-f]{19}")
+"""Names of workspaces of verifications; no project can be called so."""
 
 
 @dataclass(frozen=True)
@@ -68,3 +72,8 @@ class ModelVersion:
 
 def _milliseconds(value: Any) -> int | None:
     return None if value in (None, "") else int(value)
+
+
+def scratch_name(run_id: str) -> str:
+    """The workspace in MLflow of a verification's run."""
+    return f"verification-{run_id}"

@@ -23,6 +23,7 @@ from .client import MlflowClient
 from .entities import Run
 from .errors import DatabaseError, MlflowError, MlflowUnavailable
 from .models import ModelVersionView, ModelView
+from .scratches import Scratches
 from .server import mlflow_command, mlflow_environment
 
 log = logging.getLogger(__name__)
@@ -52,6 +53,7 @@ class Tracking:
     def __init__(self, context: Context) -> None:
         self.context = context
         self.socket = context.site.runtime / "mlflow.sock"
+        self.scratch = Scratches(self.socket, self._artifacts)
         self._workspaces: set[str] = set()
         self._experiments: dict[str, str] = {}
         self._lock = threading.Lock()

@@ -17,6 +17,7 @@ from yarl import URL
 from himalia_server.tracking import headers, inspection, policy
 from himalia_server.tracking.inspection import References, RequestRefusedError
 from himalia_server.tracking.model_guard import ModelGuard
+from himalia_server.tracking.scratch import Scratch
 from himalia_server.tracking.upstream import UnreachableError, Upstream, UpstreamResponse
 
 OnDenied = Callable[[str, str, str], None]
@@ -42,22 +43,30 @@ class MlflowProxy:
     def __init__(self, socket_path: Path) -> None:
         self._upstream = Upstream(socket_path)
         self._guard = ModelGuard(self._upstream.logged_model_status)
+        self._scratch = Scratch(self._upstream)
 
     async def close(self) -> None:
         """Close the connections to MLflow. Safe to call twice."""
         await self._upstream.close()
 
     async def forward(
-        self, request: Request, project: str, role: str, path: str, on_denied: OnDenied | None = None
+        self,
+        request: Request,
+        project: str,
+        role: str,
+        path: str,
+        on_denied: OnDenied | None = None,
+        scratch: str | None = None,
     ) -> Response:
         """Answer one request of an authenticated caller who has *role* in *project*.
 
         *path* is the decoded rest of the address, without its first slash (a Starlette `path` parameter).
-        *on_denied* is called with method, path and reason for every request that is refused with 403.
+        *on_denied* is called with method, path and reason for every request that is refused with 403. *scratch* is the
+        workspace that a verification works in, in place of the project's.
         """
         path = "/" + path
         try:
-            return await self._answer(request, project, role, path)
+            return await self._answer(request, project, role, path, scratch)
         except RequestRefusedError as refusal:
             if refusal.status == 403 and on_denied is not None:
                 on_denied(request.method, path, refusal.message)
@@ -68,18 +77,28 @@ class MlflowProxy:
             # Nobody is left to read an answer; MLflow's connection is closed, so that it drops the upload.
             return Response(status_code=499)
 
-    async def _answer(self, request: Request, project: str, role: str, path: str) -> Response:
+    async def _answer(self, request: Request, project: str, role: str, path: str, scratch: str | None) -> Response:
         _check_project(project)
         if request.method == "GET" and policy.normal_path(path) == _GATEWAY:
             # what MLflow says where no AI gateway is set up; its pages show an error for a refusal
             return JSONResponse({"endpoints": []}, headers=headers.PAGE_HEADERS)
         _check_permission(request.method, path, role)
         target = _target(path, request.scope["query_string"])
-        sent = headers.for_mlflow(request, project)
+        workspace = scratch or project
+        sent = headers.for_mlflow(request, workspace)
         if policy.normal_path(path) == _SERVER_INFO:
             return await self._server_info(project, target, sent)
+        if scratch is not None and policy.classify(request.method, path) == policy.READ:
+            asked = await _read(request, inspection.MAX_JSON_BYTES) if request.method == "POST" else None
+            return await self._scratch.read(request, project, scratch, path, target, asked)
         async with AsyncExitStack() as held:
-            body = await self._checked_body(request, project, path, sent, held)
+            body = await self._checked_body(request, workspace, path, sent, held)
+            if scratch is not None and self._scratch.concerns(path):
+                document = inspection.parse_json_object(await _read(request, MAX_BUFFERED_BYTES))
+                answer = await self._scratch.prepare_write(project, scratch, path, document)
+                if answer is not None:
+                    return answer
+                body = _serialised(document, sent)
             method = request.method
             if method == "HEAD" and policy.is_artifact_path(path):
                 method = "GET"  # MLflow has no HEAD for files; what GET would say is what HEAD means

@@ -13,7 +13,9 @@ from ..service.auth import Caller, authorize, deny, role_in
 from ..service.inputs import Form, Slug, visible
 from ..service.paging import Limit, NameCursor, page_of
 from ..service.replies import errors
+from ..store import Run
 from ..team import Role
+from .errors import MlflowUnavailable
 from .headers import RETRY_AFTER
 from .manager import Tracking, TrackingUnavailable
 from .models import AliasSet, ModelList, ModelView, TrackingStatus
@@ -79,22 +81,24 @@ async def mlflow(slug: Slug, path: str, request: Request, caller: Caller, manage
     """MLflow itself, for what the caller's role allows; its workspace is forced."""
     context = manager.context
 
-    def enter() -> str:
+    def enter() -> tuple[str, str | None]:
         project = authorize(context, caller, slug, "tracking.read")
         with context.database.read() as session:
             role = role_in(session, caller, project)
+            run = session.get(Run, caller.run_id) if caller.run_id else None
         manager.ready(project)
-        return role or Role.VIEWER
+        scratch = manager.scratch.open(project, run.id) if run is not None and run.kind == "verification" else None
+        return role or Role.VIEWER, scratch
 
     try:
-        role = await asyncio.get_running_loop().run_in_executor(_threads, enter)
-    except TrackingUnavailable:
+        role, scratch = await asyncio.get_running_loop().run_in_executor(_threads, enter)
+    except (TrackingUnavailable, MlflowUnavailable):
         text = "MLflow is starting. Try again in a few seconds."
         document = {"error_code": "TEMPORARILY_UNAVAILABLE", "message": text}
         return JSONResponse(document, status_code=503, headers={"Retry-After": RETRY_AFTER})
     denied: list[tuple[str, str, str]] = []
     response: Response = await request.app.state.mlflow_proxy.forward(
-        request, slug, role, path, on_denied=lambda *what: denied.append(what)
+        request, slug, role, path, on_denied=lambda *what: denied.append(what), scratch=scratch
     )
     for method, where, reason in denied:
         detail = {"method": method, "reason": reason}

@@ -142,12 +142,16 @@ class UpstreamResponse(StreamingResponse):
         try:
             await super().__call__(scope, receive, send)
         finally:
-            # close, not release: an unread rest would otherwise be drained into memory
-            if self._upstream.content.at_eof():
-                self._upstream.release()
-            else:
-                self._upstream.close()
-            await self._held.aclose()
+            await self.drop()
+
+    async def drop(self) -> None:
+        """Let go of the connection; what is unread is not passed on."""
+        # close, not release: an unread rest would otherwise be drained into memory
+        if self._upstream.content.at_eof():
+            self._upstream.release()
+        else:
+            self._upstream.close()
+        await self._held.aclose()
 
 
 async def _nothing() -> AsyncIterator[bytes]:

@@ -10,17 +10,19 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ..content import ContentStore, UnfitContent
-from ..pipelines import Options, Pipelines, RunRequest
+from ..pipelines import TERMINAL, Options, Pipelines, RunRequest
 from ..projects import Projects, code_files, read_manifest
 from ..service.auth import Principal
 from ..service.context import Context
 from ..service.once import Once
 from ..service.problems import Conflict, NotFound
 from ..store import Project, Run, Verification, new_id
+from ..tracking import MlflowUnavailable
 from .causes import read_cells
+from .constructed import Constructed
 from .following import Follower
 from .inputs import inputs_of
-from .models import VerificationCreate, VerificationDetail, VerificationView
+from .models import StageVerdict, VerificationCreate, VerificationDetail, VerificationView
 from .reading import require_notebook
 from .views import detail_of, stage_of, view_of
 
@@ -30,6 +32,8 @@ class Verifications:
 
     def __init__(self, context: Context, projects: Projects, pipelines: Pipelines, content: ContentStore) -> None:
         self.context, self.projects, self.pipelines, self.content = context, projects, pipelines, content
+        self._constructed = Constructed(context, content)
+        self.scratches = pipelines.tracking.scratch
         self._threads: dict[str, threading.Thread] = {}
         self._lock = threading.Lock()
         self._stopping = threading.Event()
@@ -107,6 +111,22 @@ class Verifications:
             ids = list(session.scalars(select(Verification.id).where(Verification.status == "running")))
         for row_id in ids:
             self._follow(row_id)
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """Remove what notebooks have left in MLflow, once their runs have ended."""
+        left = self.scratches.left()
+        if not left:
+            return
+        with self.context.database.read() as session:
+            query = select(Run.id).where(Run.id.in_(left), Run.status.not_in(TERMINAL))
+            going_on = set(session.scalars(query))
+        for run_id in left:
+            if run_id not in going_on and not self._stopping.is_set():
+                try:
+                    self.scratches.close(run_id)
+                except MlflowUnavailable:
+                    return  # the next time
 
     def stop(self) -> None:
         """The service goes; the next one goes on with what is unfinished."""
@@ -177,6 +197,10 @@ class Verifications:
             for row in rows[:limit]
         ]
         return views, rows[limit - 1].id if len(rows) > limit else None
+
+    def by_stage(self, project: Project, notebook: str) -> StageVerdict | None:
+        """The newest stage of the project that shows what the notebook shows now; None when there is none."""
+        return self._constructed.find(project, notebook, self._digest(project, notebook))
 
     def _digest(self, project: Project, notebook: str) -> str | None:
         """Of the notebook as it is now; None when it is gone."""

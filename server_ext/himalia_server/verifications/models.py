@@ -96,11 +96,29 @@ class VerificationView(BaseModel):
     ended_at: float | None
 
 
+class StageVerdict(BaseModel):
+    """A stage of a run that shows what the notebook shows now: it is verified by construction.
+
+    `verdict`: identical or within_tolerance. `params`: that the stage was run with.
+    """
+
+    run: str
+    stage: str
+    verdict: str
+    params: dict[str, Any]
+    environment: str | None
+    ended_at: float | None
+
+
 class VerificationList(BaseModel):
-    """Verifications, newest first. `next`: pass it as `cursor` for older ones; null at the end."""
+    """Verifications, newest first. `next`: pass it as `cursor` for older ones; null at the end.
+
+    `by_stage`: of a list of one notebook, the newest stage that vouches for the notebook as it is now; null: none does.
+    """
 
     items: list[VerificationView]
     next: str | None
+    by_stage: StageVerdict | None = None
 
 
 class OutputView(BaseModel):

@@ -34,10 +34,14 @@ def list_verifications(
     cursor: Cursor = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 20,
 ) -> VerificationList:
-    """Verifications, newest first. The first one of a notebook is its badge, as long as it is `current`."""
+    """Verifications, newest first. The first one of a notebook is its badge, as long as it is `current`.
+
+    Of one notebook, `by_stage` is a stage that it needs no verification after.
+    """
     project = authorize(manager.context, caller, slug, "verify.read")
     items, following = manager.page(project, notebook, cursor, limit)
-    return VerificationList(items=items, next=following)
+    by_stage = manager.by_stage(project, notebook) if notebook is not None else None
+    return VerificationList(items=items, next=following, by_stage=by_stage)
 
 
 @router.post("", status_code=201)

@@ -130,7 +130,9 @@ class Job:
             driver.state.produced(),
             work,
         )
-        tracking_run = self.rooms.tracking.start_stage_run(driver.state.project, self.run_id, self.name)
+        tracking_run = None
+        if driver.state.run.kind != "verification":  # which leaves nothing among the project's runs
+            tracking_run = self.rooms.tracking.start_stage_run(driver.state.project, self.run_id, self.name)
         token_file = context.site.home / "tokens" / f"stage-{self.run_id}-{self.name}"
         with context.change() as change:
             run = change.session.get_one(Run, self.run_id)
@@ -155,7 +157,7 @@ class Job:
             params = row.params
         self._start_child(work, token_file, params, tracking_run)
 
-    def _start_child(self, work: Path, token_file: Path, params: dict[str, Any], tracking_run: str) -> None:
+    def _start_child(self, work: Path, token_file: Path, params: dict[str, Any], tracking_run: str | None) -> None:
         driver, context, stage = self.driver, self.rooms.context, self.stage
         manifest, used = driver.state.scene.manifest, driver.state.scene.used
         given = self.rooms.projects.kernels.snapshot(driver.state.project, token_file, work, manifest, used)
@@ -164,8 +166,9 @@ class Job:
         env |= driver.state.env | {
             "HIMALIA_RUN": self.run_id,
             "HIMALIA_STAGE": self.name,
-            "MLFLOW_RUN_ID": tracking_run,
         }
+        if tracking_run is not None:
+            env["MLFLOW_RUN_ID"] = tracking_run
         if stage.cluster:
             env["HIMALIA_CLUSTER"] = stage.cluster
         asked = request_id.get()

@@ -9,6 +9,7 @@ from pathlib import Path
 from ...content import ContentStore
 from ...projects import StageTable
 from ..keys import CodeReader, NotebookUnfit
+from ..outputs import digest_in
 
 
 def lay_out(
@@ -37,9 +38,10 @@ def lay_out(
         if path.endswith(".ipynb") and path not in (stage.notebook, *stage.inputs) and Path(path).stem not in text:
             continue
         laid[path] = digest
-    laid |= {path: produced[path] for path in stage.inputs if path in produced}
+    made = {path: found for path in stage.inputs if (found := digest_in(content, produced, path))}
+    laid |= made
     for path, digest in laid.items():
-        content.materialise(digest, work / path, verify=path in produced)
+        content.materialise(digest, work / path, verify=path in made)
     for path in stage.outputs:
         (work / path).parent.mkdir(parents=True, exist_ok=True)
     return laid

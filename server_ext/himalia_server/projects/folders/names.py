@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
 from ...service.problems import Invalid
+from ...tracking import SCRATCH
 from ..manifest import SLUG
 
 RESERVED = frozenset({"default"})
@@ -29,6 +30,8 @@ def require_name(name: str) -> None:
 
 def name_problem(name: str) -> str | None:
     """Why a text cannot be a project's name; None when it can."""
+    if SCRATCH.fullmatch(name):
+        return f"{name!r} cannot be a project's name: verifications use such names in MLflow."
     if not SLUG.fullmatch(name) or name in RESERVED:
         return f"{name!r} cannot be a project's name: use 2 to 63 small letters, digits and -, and not 'default'."
     return None

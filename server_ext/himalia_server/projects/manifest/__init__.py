@@ -5,7 +5,7 @@ Stands alone: nothing else of the room is needed to read a project's manifest, o
 
 from .checks import check_folder, digest_of_text
 from .editing import change_key
-from .faults import edges, order
+from .faults import edges, order, output_of
 from .files import code_files
 from .manifests import Manifests
 from .reading import ManifestCache, ManifestFault, parse_manifest, read_manifest, read_text
@@ -50,6 +50,7 @@ __all__ = [
     "digest_of_text",
     "edges",
     "order",
+    "output_of",
     "parse_manifest",
     "read_manifest",
     "read_text",

@@ -6,12 +6,12 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from himalia_kernels.parameters import NotebookUnreadableError, check_parameters, parameters_source
 
 from ...service.problems import nearest
-from .faults import MOST, Fault, Places, examine
+from .faults import MOST, Fault, Places, examine, output_of
 from .files import SKIPPED
 from .models import ManifestProblem, ManifestProblems
 from .reading import ManifestFault, read_text
@@ -94,7 +94,7 @@ def _with_files(places: Places, manifest: Manifest, folder: Path) -> Iterator[Fa
         yield from _notebook(places, name, stage, folder, files)
         for number, path in enumerate(stage.inputs):
             where: Keys = ("stages", name, "inputs", number)
-            if path in made:
+            if output_of(path, made):
                 continue
             if not (folder / path).is_file():
                 hint = _near(path, [*made, *files]) or "Put the file there, or name the stage that makes it."
@@ -141,6 +141,7 @@ def _with_clusters(places: Places, manifest: Manifest, clusters: set[str]) -> It
 def _unused(places: Places, manifest: Manifest) -> Iterator[Fault]:
     """Outputs that no stage reads; those of the last stages are results."""
     read = {path for stage in manifest.stages.values() for path in stage.inputs}
+    read |= {str(folder) for path in read for folder in PurePosixPath(path).parents}
     waited = {other for stage in manifest.stages.values() for other in stage.after}
     for name, stage in manifest.stages.items():
         if name not in waited and not read & set(stage.outputs):

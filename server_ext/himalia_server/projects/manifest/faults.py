@@ -6,7 +6,7 @@ import copy
 import heapq
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import PurePosixPath
@@ -195,9 +195,16 @@ def edges(manifest: Manifest) -> dict[str, set[str]]:
     """For each stage the stages it waits for: the makers of its inputs, and its `after`."""
     maker = {output: name for name, stage in manifest.stages.items() for output in stage.outputs}
     return {
-        name: {maker[path] for path in stage.inputs if path in maker} | set(stage.after)
+        name: {maker[output] for path in stage.inputs if (output := output_of(path, maker))} | set(stage.after)
         for name, stage in manifest.stages.items()
     }
+
+
+def output_of(path: str, outputs: Container[str]) -> str | None:
+    """Which of *outputs* an input is, or lies in; None: no stage makes it."""
+    if path in outputs:
+        return path
+    return next((place for folder in PurePosixPath(path).parents if (place := str(folder)) in outputs), None)
 
 
 def _circle(waits: dict[str, set[str]], done: set[str]) -> list[str]:
