@@ -56,7 +56,7 @@ def run(ticket: Ticket) -> dict[str, Any]:
 
     worker = get_worker()
     # the stage has processes of its own: the worker's thread is free for tasks, also for those of this very stage
-    secede()  # type: ignore[no-untyped-call]
+    secede()
     asked = _running[ticket.id] = threading.Event()
     service = Service(ticket.url, ticket.token, asked)
     name = str(worker.name)

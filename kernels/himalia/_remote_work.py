@@ -33,6 +33,10 @@ MOST_SHOWN = 32 << 20
 GONE = {401, 403, 404}
 """Answers that say that this attempt is no longer wanted."""
 STOP_SECONDS = 25.0
+LAST_SECONDS = 5.0
+QUIET_SECONDS = 5.0
+MOST_LOG = 64 << 20
+"""Bytes of the log that are kept."""
 Outputs = dict[str, str | dict[str, str]]
 
 
@@ -53,6 +57,7 @@ class Work:
         self.temporary = Path(tempfile.mkdtemp(prefix="hs-"))
         self.work, self.log = self.root / "work", self.root / "log"
         self._sent = 0
+        self._told_at = time.monotonic()
         self._shown: tuple[int, float] = (0, 0.0)
         """When the notebook that was sent last was written (ns), and when it was sent."""
         self._process: subprocess.Popen[bytes] | None = None
@@ -106,17 +111,19 @@ class Work:
     def _run(self) -> dict[str, Any]:
         outcome = self.root / "outcome.json"
         command, environment = self._command(outcome)
-        with self.log.open("wb") as output:
-            self._process = process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                cwd=self.root,
-                env=environment,
-                start_new_session=True,
-                umask=0o022,
-            )
+        self._process = process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd=self.root,
+            env=environment,
+            start_new_session=True,
+            umask=0o022,
+        )
+        self.log.touch()
+        reader = threading.Thread(target=self._read_log, args=(process,), name="himalia-log", daemon=True)
+        reader.start()
         deadline: float | None = None
         while process.poll() is None:
             try:
@@ -128,12 +135,26 @@ class Work:
                 process.send_signal(signal.SIGTERM)
             elif deadline is not None and time.monotonic() > deadline:
                 process.send_signal(signal.SIGINT)
+        reader.join(LAST_SECONDS)  # ends by itself: no process of the stage is left that could write
         try:
             found: dict[str, Any] = json.loads(outcome.read_text("utf-8"))
         except (OSError, ValueError):
             how = f"exit code {process.returncode}"
             return {"status": "lost", "error": f"The stage's process on {self._name} ended without a result: {how}."}
         return found
+
+    def _read_log(self, process: subprocess.Popen[bytes]) -> None:
+        """Keep what is printed, up to MOST_LOG: programs that the notebook starts may print without end."""
+        assert process.stdout is not None
+        left = MOST_LOG
+        with process.stdout as source, self.log.open("ab") as file:
+            while data := source.read1(BLOCK):  # type: ignore[attr-defined]
+                if left > 0:
+                    file.write(data[:left])
+                    left -= len(data)
+                    if left <= 0:
+                        file.write(f"\n(The rest of the log, above {MOST_LOG >> 20} MiB, was left out.)\n".encode())
+                    file.flush()
 
     def _command(self, outcome: Path) -> tuple[list[str], dict[str, str]]:
         """The command of the stage's process and its environment; its specification lies beside it then."""
@@ -191,7 +212,7 @@ class Work:
         While the service is away nothing is lost: it is told the next time.
         """
         try:
-            while True:
+            while self._has_news():
                 with self.log.open("rb") as file:
                     file.seek(self._sent)
                     data = file.read(BLOCK)
@@ -199,8 +220,7 @@ class Work:
                 self._sent = int(answer["size"])
                 if answer["token"]:
                     self._keep_token(str(answer["token"]))
-                if len(data) < BLOCK:
-                    break
+                self._told_at = time.monotonic()
             self._show()
         except Refused as refused:
             log.warning("the service refuses to hear of the stage: %s", refused)
@@ -208,6 +228,10 @@ class Work:
                 self._ending.set()
         except (OSError, HTTPException, ValueError) as error:
             log.info("the service is not told of the stage now: %s", error)
+
+    def _has_news(self) -> bool:
+        """Whether something was printed, or nothing was sent for long: the answer says whether we are wanted."""
+        return self.log.stat().st_size > self._sent or time.monotonic() > self._told_at + QUIET_SECONDS
 
     def _show(self) -> None:
         notebook = self.root / "executed.ipynb"

@@ -61,12 +61,12 @@ def main(arguments: list[str] | None = None) -> int:
         outcome = attempt.run()
     except Cancelled:
         outcome = {"status": "cancelled", "error": "The run was cancelled before a worker began with the stage."}
-    except Lost as lost:
-        log.error("%s", lost)
-        outcome = {"status": "lost", "error": str(lost)}
     except Exception as error:
-        log.exception("the stage could not be run on the cluster")
-        outcome = {"status": "lost", "error": f"The stage could not be run on its cluster: {error}"}
+        log.error("%s", error, exc_info=None if isinstance(error, Lost) else error)
+        # at the end of the whole site the cluster may be gone before the stage
+        status = "cancelled" if stopping.is_set() else "lost"
+        told = str(error) if isinstance(error, Lost) else f"The stage could not be run on its cluster: {error}"
+        outcome = {"status": status, "error": told}
     finally:
         attempt.close()
     write_whole(Path(attempt.spec["outcome"]), json.dumps(outcome, ensure_ascii=False, indent=1))
@@ -98,22 +98,23 @@ class Attempt:
         told = 0.0
         while not future.done():
             self._pass_log()
+            if self._client.status != "running":
+                raise Lost(f"The scheduler of the cluster {self.cluster} has ended while the stage ran.")
+            if self._is_gone(address):
+                future.cancel()
+                raise Lost(self._gone())
             if self._stopping.is_set() and not told:
                 told = time.monotonic()
+                # not through a task: the worker may have no thread for one
                 self._client.run(stop, ticket, workers=[address], on_error="ignore")
             if told and time.monotonic() > told + STOP_SECONDS:
                 future.cancel()
                 return {"status": "cancelled", "error": "The stage did not end in time after it was cancelled."}
-            if self._client.status != "running":
-                raise Lost(f"The scheduler of the cluster {self.cluster} has ended while the stage ran.")
-            if address not in self._workers():
-                future.cancel()
-                raise Lost(self._gone())
             self._wait()
         if future.status != "finished":
             if self._stopping.is_set():
                 return {"status": "cancelled", "error": "The run was cancelled."}
-            why = future.exception() if future.status == "error" else f"its task is {future.status}"
+            why = future.exception() if future.status == "error" else "it was stopped, or its scheduler has ended"
             raise Lost(f"The cluster {self.cluster} did not finish the stage: {why}")
         result = future.result()
         if "refused" in result:  # Dask gave it to another worker
@@ -155,7 +156,7 @@ class Attempt:
         """Wait for the claim; false when none will come, and then the ticket is worth nothing any more."""
         until = time.monotonic() + CLAIM_SECONDS
         while not (self.place / "claim.json").exists():
-            late = time.monotonic() > until or self._client.status != "running" or address not in self._workers()
+            late = time.monotonic() > until or self._client.status != "running" or self._is_gone(address)
             if (late or self._stopping.is_set() or future.done()) and self._withdraw(ident):
                 if future.done() and future.status == "error":
                     raise Lost(f"The worker at {address} could not begin with the stage: {future.exception()}")
@@ -177,29 +178,38 @@ class Attempt:
     def _free_worker(self) -> str | None:
         """The address of a worker with a free slot; otherwise says what is waited for."""
         workers = self._workers()
-        if not workers:
-            hint = f"himalia cluster scale {self.cluster} 1"
-            return self._say(f"the cluster {self.cluster} has no worker now ({hint})")
+        if workers is None:
+            self._say(f"the scheduler of the cluster {self.cluster} does not answer")
+            return None
         slots = {address: int(worker.get("resources", {}).get(RESOURCE, 0)) for address, worker in workers.items()}
-        if not any(slots.values()):
-            return self._say(
+        taken = {address: sum(_is_stage(key) for key in keys) for address, keys in self._client.processing().items()}
+        free = {address: count - taken.get(address, 0) for address, count in slots.items()}
+        best = max(free, key=lambda address: free[address], default=None)
+        if best is not None and free[best] > 0:
+            return best
+        if not workers:
+            self._say(f"the cluster {self.cluster} has no worker now (himalia cluster scale {self.cluster} 1)")
+        elif not any(slots.values()):
+            self._say(
                 f"no worker of the cluster {self.cluster} has a slot for stages: it was started by an older version; "
                 "stop it and start it anew"
             )
-        taken = {address: sum(_is_stage(key) for key in keys) for address, keys in self._client.processing().items()}
-        free = {address: count - taken.get(address, 0) for address, count in slots.items()}
-        best = max(free, key=lambda address: free[address])
-        if free[best] <= 0:
-            return self._say(f"all {sum(slots.values())} slots of the cluster {self.cluster} run stages")
-        return best
+        else:
+            self._say(f"the cluster {self.cluster} has no free slot: each of its {sum(slots.values())} runs a stage")
+        return None
 
-    def _workers(self) -> dict[str, Any]:
+    def _workers(self) -> dict[str, Any] | None:
+        """The cluster's workers by address; None when the scheduler does not answer."""
         try:
             found: dict[str, Any] = self._client.sync(self._client.scheduler.identity, n_workers=-1)["workers"]
         except (OSError, TimeoutError) as error:
             log.info("the scheduler does not answer: %s", error)
-            return {}
+            return None
         return found
+
+    def _is_gone(self, address: str) -> bool:
+        workers = self._workers()
+        return workers is not None and address not in workers
 
     # --- the cluster
 

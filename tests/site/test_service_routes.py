@@ -25,6 +25,7 @@ VALUES = {
     "sweep_id": "s",
     "verification": "v",
     "number": "1",
+    "digest": "sha256:" + "0" * 64,
 }
 QUERIES = {"/runs/compare": "?runs=a&runs=b", "/pipeline/parameters": "?notebook=make.ipynb"}
 READS = {"GET"}
@@ -37,6 +38,7 @@ BODIES: dict[str, Any] = {
     "/predict": {"dataframe_split": {"columns": [], "data": []}},
     "/runs": {},
     "/progress": {"cell": 1, "cells": 2},
+    "/claim": {"ticket": "0" * 16, "claimant": "0" * 32, "worker": "w", "address": "tls://w"},
     "/kernels": {"kernel_id": "k", "pid": 1},
     "aliases/{alias}": {"version": "1"},
     "/clusters/{name}": {"workers": 1},

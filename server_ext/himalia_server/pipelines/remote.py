@@ -161,7 +161,7 @@ class RemoteStages:
 
     def _add_log(self, principal: Principal, run_id: str, stage: str, offset: int, data: bytes) -> LogReply:
         place = self._open(principal, run_id, stage)
-        with (place / "remote.log").open("ab") as file:
+        with self._lock, (place / "remote.log").open("ab") as file:
             size = file.tell()
             if offset > size:
                 data = b""  # a part before it did not arrive: the reply says from where on it is wanted
