@@ -168,10 +168,10 @@ def far(ready: Lab) -> Path:
     return folder
 
 
-def hold(lab: Lab, go: Path, *more: str) -> tuple[str, list[psutil.Process]]:
+def hold(lab: Lab, go: Path) -> tuple[str, list[psutil.Process]]:
     """Start a run whose stage goes on until the file *go* is there; its processes on the worker."""
     params = {"hold": {"go": str(go)}}
-    run_id = begin(lab, "far", params=params, options={"only": ["hold", *more], "force": True})
+    run_id = begin(lab, "far", params=params, options={"only": ["hold"], "force": True})
     pids = printed(lab, "far", run_id, "hold", "processes ")
     return run_id, [psutil.Process(int(pid)) for pid in pids.split()]
 
@@ -224,16 +224,18 @@ def test_a_cancelled_stage_leaves_nothing_on_its_worker(ready: Lab, far: Path, t
 
 
 def test_a_stage_waits_for_a_slot_and_says_so(ready: Lab, far: Path, tmp_path: Path) -> None:
-    run_id, _ = hold(ready, tmp_path / "go", "next")
+    run_id, _ = hold(ready, tmp_path / "go")
+    second = begin(ready, "far", options={"only": ["next"], "force": True})
 
     def waits() -> bool:
-        reason = stage(ready.get(f"/projects/far/runs/{run_id}"), "next")["reason"] or ""
+        reason = stage(ready.get(f"/projects/far/runs/{second}"), "next")["reason"] or ""
         return f"waiting because the cluster {CLUSTER} has no free slot" in reason
 
     wait_until(waits, 60, "the reason")
     (tmp_path / "go").touch()
-    ended = ready.wait_run("far", run_id)
-    assert statuses(ended) == {"hold": "succeeded", "next": "succeeded"}
+    assert statuses(ready.wait_run("far", run_id)) == {"hold": "succeeded"}
+    ended = ready.wait_run("far", second)
+    assert statuses(ended) == {"next": "succeeded"}
     assert "waiting" not in stage(ended, "next")["reason"]
 
 
