@@ -287,7 +287,7 @@ def test_two_workers_that_see_different_folders_run_two_stages_at_once(ready: La
     table = {"notebook": "meet.ipynb", "cluster": CLUSTER}
     stages: dict[str, Json] = {name: dict(table) for name in "ab"}
     folder = ready.project("hidden", stages, {"meet.ipynb": MEET})
-    hidden = [folder, ready.home / "runs", ready.home / "content", ready.home / "projects"]
+    hidden = [folder, ready.home / "runs", ready.home / "content"]
     wrapper = ready.root / "apart"
     wrapper.write_text(APART.format(folders=" ".join(map(str, hidden)), project=folder, python=sys.executable), "utf-8")
     wrapper.chmod(0o700)
