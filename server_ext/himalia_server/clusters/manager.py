@@ -166,9 +166,14 @@ class Clusters:
             query = select(Cluster.name).where(Cluster.project_id == project.id).order_by(Cluster.created_at)
             return session.scalar(query.limit(1))
 
-    def exists(self, project: Project, name: str) -> bool:
-        """Whether the project has a cluster of that name."""
-        return any(cluster.name == name for cluster in self.of(project))
+    def fault(self, project: Project, name: str) -> str | None:
+        """Why a cluster of the project cannot be worked on, without a full stop; None: it can, perhaps in a moment."""
+        found = next((cluster for cluster in self.of(project) if cluster.name == name), None)
+        if found is None or found.state == "closing":
+            return "does not run"
+        if found.state == "failed":
+            return f"has failed: {(found.error or 'its log says why').rstrip('.')}"
+        return "has no worker" if found.wanted == 0 else None
 
     def connection(self, project: Project, name: str) -> ClusterConnection:
         """Address and certificates.

@@ -8,6 +8,8 @@ from .manager import Pipelines
 from .models import GOOD, TERMINAL, RunView
 from .pipeline_routes import router as pipeline_router
 from .pipeline_routes import site_router
+from .remote import takes_files
+from .remote_routes import router as remote_router
 from .requests import NOTEBOOK_STAGE, Options, Pinned, RunRequest, pinned_manifest
 from .routes import router
 
@@ -22,6 +24,8 @@ __all__ = [
     "RunView",
     "pinned_manifest",
     "pipeline_router",
+    "remote_router",
     "router",
     "site_router",
+    "takes_files",
 ]

@@ -27,9 +27,11 @@ from .leases import Leases
 from .models import TERMINAL, RunView, StageProgress
 from .outputs import OutputFault, publish_outputs
 from .planning import Planner
+from .remote import RemoteStages
 from .requests import NOTEBOOK_STAGE, Kind, Pinned, RunRequest, pinned_manifest
 from .retention import Retention
 from .starting import (
+    NOT_RUNNING,
     Subject,
     check_params,
     check_stages,
@@ -52,7 +54,8 @@ class Pipelines:
 
     def __init__(self, context: Context, projects: Projects, tracking: Tracking, content: ContentStore) -> None:
         self.context, self.projects, self.tracking, self.content = context, projects, tracking, content
-        self.has_cluster: Callable[[Project, str], bool] = lambda _project, _name: False
+        self.cluster_fault: Callable[[Project, str], str | None] = lambda _project, _name: NOT_RUNNING
+        """Why a cluster of the project cannot run stages, if so."""
         self.components: Callable[[Principal, Project, Manifest], dict[str, str]] = lambda *_: {}
         """Digests of what a run uses of other projects, by name and version."""
         self.component_files: Callable[[dict[str, str]], dict[str, FileEntry]] = lambda _digests: {}
@@ -62,6 +65,7 @@ class Pipelines:
         self._stopping = threading.Event()
         self.planner = Planner(content)
         self.leases = Leases(context.database)
+        self.remote = RemoteStages(context, content)
         self.history = History(context, content, tracking)
         self.retention = Retention(context, projects, content)
         self.sweeps = Sweeps(context, self)
@@ -88,7 +92,7 @@ class Pipelines:
         folder = Path(project.path)
         manifest = pinned_manifest(request.pinned) if request.pinned else read_manifest(folder)
         subject = self.subject(manifest, request)
-        check_stages(folder, subject, request, lambda name: self.has_cluster(project, name), project.slug)
+        check_stages(folder, subject, request, lambda name: self.cluster_fault(project, name), project.slug)
         self._require_environment(project)
         pinned = request.pinned or self._pin_code(principal, project, manifest, subject)
         snapshot = self._with_inputs(folder, subject, pinned)
@@ -143,7 +147,7 @@ class Pipelines:
         folder = Path(project.path)
         manifest = read_manifest(folder)
         subject = self.subject(manifest, request)
-        check_stages(folder, subject, request, lambda name: True, project.slug)
+        check_stages(folder, subject, request, lambda _name: None, project.slug)
         return self._pin_code(principal, project, manifest, subject)
 
     def check_pinned(self, request: RunRequest) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from ..projects import Parameters, RelativePath
-from ..service.inputs import printable
+from ..service.inputs import Form, printable
 from .requests import Options
 
 GOOD = ("succeeded", "skipped")
@@ -320,3 +320,38 @@ class PipelineView(BaseModel):
     environment: str | None
     waiting: str | None
     stages: list[StageStatus]
+
+
+class StageClaim(BaseModel):
+    """A task on a worker begins with an attempt. `ticket`: what it was submitted with; `claimant`: its own, at random.
+
+    `worker`, `address`: of the worker, as Dask names it.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    ticket: Annotated[str, Form("[0-9a-f]{16}", "16 digits")]
+    claimant: Annotated[str, Form("[0-9a-f]{32}", "32 digits")]
+    worker: Annotated[str, Field(max_length=200)]
+    address: Annotated[str, Field(max_length=200)]
+
+
+class StageOffer(BaseModel):
+    """What a stage is run with on a worker. `grant` holds secrets.
+
+    `files`: path → digest; `folders`: those that are there even when they are empty; `runner`: the interpreter that
+    runs stages on the service's machine.
+    """
+
+    spec: dict[str, Any]
+    grant: dict[str, Any]
+    files: dict[str, str]
+    folders: list[str]
+    runner: str
+    project: str
+
+
+class LogReply(BaseModel):
+    """How many bytes of the log are kept; `token`: the one to use from now on, when it was renewed."""
+
+    size: int
+    token: str | None

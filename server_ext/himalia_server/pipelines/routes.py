@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path as FilePath
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, StreamingResponse
 
 from ..service.auth import Caller, authorize
 from ..service.inputs import Known, Slug
@@ -26,6 +27,7 @@ from .models import (
 )
 from .requests import Kind, RunRequest
 
+BLOCK = 1 << 16
 router = APIRouter(prefix="/projects/{slug}/runs", tags=["runs"], responses=errors(403, 404, 409))
 
 
@@ -142,12 +144,12 @@ def attempt_notebook(
 
 @router.get(
     "/{run_id}/stages/{stage}/attempts/{number}/log",
-    response_class=FileResponse,
+    response_class=StreamingResponse,
     responses={200: {"content": {"text/plain": {}}}},
 )
 def attempt_log(
     slug: Slug, run_id: Known, stage: Known, number: Number, caller: Caller, manager: Manager
-) -> FileResponse:
+) -> StreamingResponse:
     """What an attempt printed."""
     project = authorize(manager.context, caller, slug, "run.read", run_id)
     return _text(manager.history.log_of(project, run_id, stage, number))
@@ -175,9 +177,9 @@ def executed_notebook(slug: Slug, run_id: Known, stage: Known, caller: Caller, m
 
 
 @router.get(
-    "/{run_id}/stages/{stage}/log", response_class=FileResponse, responses={200: {"content": {"text/plain": {}}}}
+    "/{run_id}/stages/{stage}/log", response_class=StreamingResponse, responses={200: {"content": {"text/plain": {}}}}
 )
-def stage_log(slug: Slug, run_id: Known, stage: Known, caller: Caller, manager: Manager) -> FileResponse:
+def stage_log(slug: Slug, run_id: Known, stage: Known, caller: Caller, manager: Manager) -> StreamingResponse:
     """What the stage printed (so far)."""
     return _text(manager.history.log_of(authorize(manager.context, caller, slug, "run.read", run_id), run_id, stage))
 
@@ -187,5 +189,14 @@ def _notebook(path: FilePath, name: str) -> FileResponse:
     return FileResponse(path, media_type="application/x-ipynb+json", filename=name, headers=headers)
 
 
-def _text(path: FilePath) -> FileResponse:
-    return FileResponse(path, media_type="text/plain; charset=utf-8", headers={"X-Content-Type-Options": "nosniff"})
+def _text(path: FilePath) -> StreamingResponse:
+    """A log, which may grow (or be rotated) while it is read: its length is not told beforehand."""
+    file = path.open("rb")
+
+    def blocks() -> Iterator[bytes]:
+        with file:
+            while block := file.read(BLOCK):
+                yield block
+
+    headers = {"X-Content-Type-Options": "nosniff"}
+    return StreamingResponse(blocks(), media_type="text/plain; charset=utf-8", headers=headers)

@@ -20,6 +20,7 @@ from .models import ParameterView
 from .requests import NOTEBOOK_STAGE, RunRequest
 
 GIT_SECONDS = 20.0
+NOT_RUNNING, NO_WORKER = "does not run", "has no worker"
 
 
 @dataclass(frozen=True)
@@ -52,13 +53,13 @@ def own_folder(manifest: Manifest, request: RunRequest) -> str | None:
 
 
 def check_stages(
-    folder: Path, subject: Subject, request: RunRequest, has_cluster: Callable[[str], bool], slug: str
+    folder: Path, subject: Subject, request: RunRequest, cluster_fault: Callable[[str], str | None], slug: str
 ) -> None:
     """Refuse what can be known to fail.
 
     Raises:
         Invalid: a notebook or an input is missing or leads out of the project, a parameter is unknown or of the wrong
-            kind, a cluster does not run.
+            kind, a cluster does not run or has no worker.
     """
     manifest = subject.manifest
     made = {output for name in subject.names for output in manifest.stages[name].outputs}
@@ -77,10 +78,14 @@ def check_stages(
                 _require_input(folder, path, field, maker)
         if not pinned:
             check_params(folder / stage.notebook, name, stage, subject.params[name], request)
-        if stage.cluster and not has_cluster(stage.cluster):
+        fault = cluster_fault(stage.cluster) if stage.cluster else None
+        if fault is not None:
+            absent, verb = fault == NOT_RUNNING, "scale" if fault == NO_WORKER else "start"
+            first = "" if absent or verb == "scale" else f"himalia cluster stop {stage.cluster} --project {slug}; then "
+            count = " 2" if verb == "scale" else ""
             raise Invalid(
-                f"Stage {name!r} wants the cluster {stage.cluster!r}, which does not run.",
-                hint=f"himalia cluster start {stage.cluster} --project {slug}",
+                f"Stage {name!r} wants the cluster {stage.cluster!r}, which {fault}.",
+                hint=f"{first}himalia cluster {verb} {stage.cluster}{count} --project {slug}",
                 field=f"stages.{name}.cluster",
             )
 

@@ -58,7 +58,7 @@ class Sweeps:
         # all are checked before one of them runs
         for point in points:
             subject = self.pipelines.subject(manifest, RunRequest(point, options))
-            check_stages(Path(project.path), subject, RunRequest(point, options), lambda _: True, project.slug)
+            check_stages(Path(project.path), subject, RunRequest(point, options), lambda _: None, project.slug)
         with self.context.change(principal) as change:
             change.require_live(project)
             sweep = Sweep(project_id=project.id, grid=grid, created_by=principal.user)

@@ -77,7 +77,7 @@ def create_app(context: Context, shut_down: Callable[[], None]) -> FastAPI:
     state.tracking = tracking.Tracking(context)
     state.clusters = clusters.Clusters(context, layer)
     state.pipelines = pipelines.Pipelines(context, state.projects, state.tracking, content)
-    state.pipelines.has_cluster = state.clusters.exists
+    state.pipelines.cluster_fault = state.clusters.fault
     state.pipelines.components = state.components.for_run
     state.pipelines.component_files = state.components.inside
     state.verifications = verifications.Verifications(context, state.projects, state.pipelines, content)
@@ -171,6 +171,7 @@ def routed(lifespan: Any) -> FastAPI:
     for room in rooms:
         api.include_router(room.router)
     api.include_router(pipelines.pipeline_router)
+    api.include_router(pipelines.remote_router)
     api.include_router(pipelines.site_router)
     app.include_router(api)
     app.include_router(tracking.mlflow_router)
@@ -277,7 +278,8 @@ class _BodyLimit:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        upload = scope.get("path") == projects.UPLOAD_PATH  # it has a limit of its own
+        path = scope.get("path", "")
+        upload = path == projects.UPLOAD_PATH or pipelines.takes_files(path)  # which have limits of their own
         if scope["type"] != "http" or not scope["path"].startswith("/api/") or upload:
             await self.app(scope, receive, send)
             return

@@ -13,6 +13,8 @@ from ..spec import ClusterSpec
 from .process import Command
 
 WORKER_NICENESS = 5
+STAGE_SLOTS = "himalia-stage"
+"""As `himalia._remote_stage.RESOURCE`."""
 _DEATH_TIMEOUT = "60"  # seconds a worker looks for its scheduler before it ends and is started again
 _HIDDEN_PREFIXES = ("MLFLOW_", "HIMALIA_", "JUPYTER", "JPY_")
 _HIDDEN = frozenset({"PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV"})
@@ -102,6 +104,8 @@ class Commands:
         ]
         dask += ["--local-directory", str(self.scratch(name)), "--death-timeout", _DEATH_TIMEOUT]
         dask += ["--no-nanny", "--no-dashboard"]
+        # how many stages of pipelines it may run at a time
+        dask += ["--resources", f"{STAGE_SLOTS}={self.spec.threads_per_worker}"]
         return self._command("worker", self.worker_socket(name), dask, niceness=WORKER_NICENESS)
 
     def _command(self, role: str, http: Path, dask: list[str], niceness: int) -> Command:

@@ -4,6 +4,7 @@ The truth is in the store and on the disk, so that another service can go on wit
 """
 
 from .driver import Driver
-from .rooms import Rooms, child_name
+from .rooms import Rooms, child_name, token_file
+from .workspace import LAYOUT
 
-__all__ = ["Driver", "Rooms", "child_name"]
+__all__ = ["LAYOUT", "Driver", "Rooms", "child_name", "token_file"]

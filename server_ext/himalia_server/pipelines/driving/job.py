@@ -21,8 +21,8 @@ from ...store import Attempt, Run, StageRun, now
 from ...team import Role
 from ..leases import RENEW_SECONDS
 from ..planning import Planned
-from .rooms import Outcome, child_name, later, temporary_folder
-from .workspace import lay_out
+from .rooms import Outcome, child_name, later, temporary_folder, token_file
+from .workspace import chosen, lay_out, lay_out_apart
 
 if TYPE_CHECKING:
     from .driver import Driver
@@ -32,6 +32,9 @@ LONGEST_DELAY = 600.0
 """Seconds between two attempts at most."""
 RUNNER = (sys.executable, "-P", "-m", "himalia_kernels.run_stage")
 """Its folder is the stage's, where a file of the user's may have the name of a module (-P)."""
+REMOTE_RUNNER = (sys.executable, "-P", "-m", "himalia_kernels.on_cluster")
+REMOTE_GRACE = 45.0
+"""Seconds that a stage on a worker has to end when it is cancelled, and to send its notebook."""
 
 
 class Job:
@@ -44,6 +47,8 @@ class Job:
         self.place = driver.state.folder / name
         self.child = child_name(driver.run_id, name)
         self.laid: dict[str, str] = {}
+        self._why: str | None = None
+        self._told: str | None = None
         self.thread = threading.Thread(target=self._main, name=f"stage-{driver.run_id}-{name}", daemon=True)
 
     @property
@@ -99,12 +104,35 @@ class Job:
         if children.get(self.child) is not None:
             while end is None and not self.rooms.stopping.is_set():
                 end = children.wait(self.child, 1.0)
+                self._tell_place()
                 if abs(now() - renewed) > RENEW_SECONDS:
                     self.rooms.leases.renew([self.driver.holder(self.name)])
                     renewed = now()
             if end is None:
                 return None
         return self._read_outcome(end)
+
+    def _tell_place(self) -> None:
+        """Say of a stage on a cluster which worker runs it, or what it waits for."""
+        if not self.stage.cluster:
+            return
+        try:
+            if (self.place / "claim.json").exists():
+                worker = json.loads((self.place / "claim.json").read_text())["worker"]
+                where = f"on {worker} of the cluster {self.stage.cluster}"
+                words, event = f"{self._why}; {where}" if self._why else where, "stage.placed"
+            else:
+                words, event = (self.place / "waiting").read_text(), "stage.waiting"
+        except FileNotFoundError:
+            return
+        if words == self._told:
+            return
+        self._told = words
+        with self.rooms.context.change() as change:
+            row = change.session.get_one(StageRun, (self.run_id, self.name))
+            row.reason = words
+            data = {"stage": self.name, "status": row.status, "reason": words}
+            change.event(event, self.run_id, data, self.driver.state.project)
 
     def _wait_for_tracking(self) -> bool:
         """Wait until MLflow answers; false when the run ends meanwhile."""
@@ -121,19 +149,17 @@ class Job:
         driver, context = self.driver, self.rooms.context
         private_folder(self.place)
         work = self.place / "work"
-        self.laid = lay_out(
-            self.rooms.content,
-            self.rooms.planner.reader,
-            driver.state.scene.files,
-            self.stage,
-            driver.state.declared,
-            driver.state.produced(),
-            work,
-        )
+        state, stage, produced = driver.state, self.stage, driver.state.produced()
+        content = self.rooms.content
+        self.laid = chosen(content, self.rooms.planner.reader, state.scene.files, stage, state.declared, produced)
+        if stage.cluster:
+            lay_out_apart(content, self.laid, state.project.slug, work)
+        else:
+            lay_out(content, self.laid, stage, produced, work)
         tracking_run = None
-        if driver.state.run.kind != "verification":  # which leaves nothing among the project's runs
-            tracking_run = self.rooms.tracking.start_stage_run(driver.state.project, self.run_id, self.name)
-        token_file = context.site.home / "tokens" / f"stage-{self.run_id}-{self.name}"
+        if state.run.kind != "verification":  # which leaves nothing among the project's runs
+            tracking_run = self.rooms.tracking.start_stage_run(state.project, self.run_id, self.name)
+        token = token_file(context.site, self.run_id, self.name)
         with context.change() as change:
             run = change.session.get_one(Run, self.run_id)
             row = change.session.get_one(StageRun, (self.run_id, self.name))
@@ -142,7 +168,7 @@ class Job:
                 purpose="stage",
                 user=run.created_by,
                 seconds=tokens.STAGE_SECONDS,
-                file=token_file,
+                file=token,
                 project_id=driver.state.project.id,
                 role=Role.CONTRIBUTOR,
                 run_id=self.run_id,
@@ -150,12 +176,13 @@ class Job:
             )
             row.status, row.tracking_run = "running", tracking_run
             row.reason = self.planned.why if self.planned and not ended else f"attempt {ended + 1}" if ended else None
+            self._why, self._told = row.reason, None
             row.started_at = later(run.started_at)
             row.cell, row.label = 0, None
             data = {"stage": self.name, "status": "running", "reason": row.reason, "attempt": ended + 1}
             change.event("stage.started", self.run_id, data, driver.state.project)
             params = row.params
-        self._start_child(work, token_file, params, tracking_run)
+        self._start_child(work, token, params, tracking_run)
 
     def _start_child(self, work: Path, token_file: Path, params: dict[str, Any], tracking_run: str | None) -> None:
         driver, context, stage = self.driver, self.rooms.context, self.stage
@@ -176,7 +203,8 @@ class Job:
             env[REQUEST_VARIABLE] = asked
         grant = self.place / "grant.json"
         write_private(grant, given.model_dump_json())
-        base = f"{context.base_url}/api/v1/projects/{driver.state.project.slug}/runs/{self.run_id}/stages/{self.name}"
+        project = f"{context.base_url}/api/v1/projects/{driver.state.project.slug}"
+        base = f"{project}/runs/{self.run_id}/stages/{self.name}"
         spec = {
             "run_id": self.run_id,
             "stage": self.name,
@@ -196,16 +224,21 @@ class Job:
             "cwd": driver.state.cwd,
             "progress_detail": True,
         }
+        runner, grace = (*RUNNER, str(context.site.zygotes)), 20.0
+        if stage.cluster:
+            runner, grace = REMOTE_RUNNER, REMOTE_GRACE
+            connection = f"{project}/clusters/{stage.cluster}/connection"
+            spec |= {"cluster": stage.cluster, "url": base, "connection_url": connection}
         spec_file = self.place / "spec.json"
         write_private(spec_file, json.dumps(spec))
         temporary = private_folder(temporary_folder(context.site.runtime, self.run_id, self.name))
         context.children.start(
             ChildSpec(
                 name=self.child,
-                argv=[*RUNNER, str(context.site.zygotes), "--spec", str(spec_file)],
+                argv=[*runner, "--spec", str(spec_file)],
                 env=child_environment(HIMALIA_GRANT_FILE=str(grant), TMPDIR=str(temporary)),
                 cwd=str(work),
-                grace=20.0,
+                grace=grace,
                 umask=0o022,
             )
         )

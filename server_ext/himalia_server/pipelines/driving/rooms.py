@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from ...content import ContentStore
 from ...projects import Projects
 from ...service.context import Context
+from ...service.site import Site
 from ...store import Run, StageRun, now
 from ...tracking import Tracking
 from ..leases import Leases
@@ -57,6 +58,11 @@ def child_name(run_id: str, stage: str) -> str:
 def temporary_folder(runtime: Path, run_id: str, stage: str) -> Path:
     """Where a stage's temporary files lie; sockets below it bound its length."""
     return runtime / f"s{run_id[-8:]}-{stage[:20]}"
+
+
+def token_file(site: Site, run_id: str, stage: str) -> Path:
+    """Where the newest token of a stage lies."""
+    return site.home / "tokens" / f"stage-{run_id}-{stage}"
 
 
 def later(before: float | None) -> float:

@@ -232,7 +232,7 @@ class StageTable(_Table):
     after: Annotated[
         list[str], _said("Stages that have to run before, beyond those whose outputs it reads.", ["prepare"])
     ] = []
-    cluster: Annotated[str | None, _said("The Dask cluster that it uses; it has to run.", "local")] = None
+    cluster: Annotated[str | None, _said("The Dask cluster that it runs on; it has to run.", "local")] = None
     timeout: Annotated[Duration | None, _said("The longest that it may take.", "30m")] = None
     cell_timeout: Annotated[Duration | None, _said("The longest that one cell may take.", "10m")] = None
     retries: Annotated[int, _said("How often it is tried again.", 2, ge=0, le=20)] = 0
