@@ -224,7 +224,8 @@ class Job:
             "cwd": driver.state.cwd,
             "progress_detail": True,
         }
-        runner, grace = (*RUNNER, str(context.site.zygotes)), 20.0
+        runner: tuple[str, ...] = (*RUNNER, str(context.site.zygotes))
+        grace = 20.0
         if stage.cluster:
             runner, grace = REMOTE_RUNNER, REMOTE_GRACE
             connection = f"{project}/clusters/{stage.cluster}/connection"
