@@ -13,6 +13,9 @@ import { Signal } from '@lumino/signaling';
 import { shortId } from '../components/format';
 import { executedPath, IExecuted } from './drive';
 
+/** The class of the cell that was asked for. */
+const MARKED = 'jp-Himalia-marked';
+
 /** The name of the widget factory. */
 const FACTORY = 'Himalia Executed Notebook';
 
@@ -58,6 +61,7 @@ export async function revealCell(widget: IDocumentWidget, cell: number): Promise
   const notebook = widget.content;
   if (!widget.isDisposed && cell >= 0 && cell < notebook.widgets.length) {
     notebook.activeCellIndex = cell;
+    notebook.widgets.forEach((other, index) => other.toggleClass(MARKED, index === cell));
     // a cell that is away when it is asked for is no fault
     await notebook.scrollToItem(cell, 'center').then(undefined, () => undefined);
   }
