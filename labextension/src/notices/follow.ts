@@ -7,6 +7,7 @@ import type { Notice, Run } from '../api/types';
 import { CommandIDs } from '../commands';
 import { shortId } from '../components/format';
 import { notifyProblem } from '../components/notify';
+import { canOpen } from '../pipelines/rows';
 import { askedFor, linkIn, withoutLink } from '../service/place';
 import type { IHimalia } from '../tokens';
 import { noticesOf } from './question';
@@ -98,7 +99,7 @@ export async function follow(parts: INoticeParts, target: Target): Promise<void>
     return;
   }
   const record = run.stages.find(({ name }) => name === stage);
-  if (record?.notebook || record?.status === 'running') {
+  if (record && canOpen(record)) {
     const args = { slug, run: id, stage, ...(cell === null ? {} : { cell }) };
     await commands.execute(CommandIDs.openExecutedNotebook, args);
     return;

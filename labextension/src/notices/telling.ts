@@ -92,19 +92,21 @@ type Told = Record<string, string>;
 
 // by the browser, not by JupyterLab's state database: that has a state for each workspace
 const key = (user: string) => `himalia:notices:${PageConfig.getOption('baseUrl')}:${user}`;
-let remembered: Told = {};
+/** What storage would keep, for a page that may not use it. */
+const remembered = new Map<string, Told>();
 
 function readTold(user: string): Told {
+  const mine = { ...remembered.get(user) };
   try {
     const text = window.localStorage.getItem(key(user));
-    return text === null ? { ...remembered } : (JSON.parse(text) as Told);
+    return text === null ? mine : (JSON.parse(text) as Told);
   } catch {
-    return { ...remembered }; // storage may be forbidden: then once a page
+    return mine; // storage may be forbidden: then once a page
   }
 }
 
 function keepTold(user: string, told: Told): void {
-  remembered = told;
+  remembered.set(user, told);
   try {
     window.localStorage.setItem(key(user), JSON.stringify(told));
   } catch {
