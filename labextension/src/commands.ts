@@ -67,6 +67,12 @@ export namespace CommandIDs {
   /** args: `name`, optionally `slug`. */
   export const openSchedule = 'himalia:open-schedule';
 
+  // notices
+  /** The list of failures and recoveries, in the sidebar. */
+  export const showNotices = 'himalia:show-notices';
+  /** args: optionally `notice`, the id of the one that is marked; default: all. */
+  export const readNotices = 'himalia:read-notices';
+
   // verify
   /** Execute a notebook in a clean kernel and compare. args: optionally `path`; default: the shown notebook. */
   export const verify = 'himalia:verify';

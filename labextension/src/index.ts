@@ -3,6 +3,7 @@ import { deploymentsPlugin } from './deployments';
 import { environmentsPlugin } from './environments';
 import { manifestPlugin } from './manifest';
 import { modelsPlugin } from './models';
+import { noticesPlugin } from './notices';
 import { overviewPlugin } from './overview';
 import { pipelinesPlugin } from './pipelines';
 import { projectsPlugin } from './projects';
@@ -20,6 +21,7 @@ export default [
   overviewPlugin,
   pipelinesPlugin,
   schedulesPlugin,
+  noticesPlugin,
   verifyPlugin,
   clustersPlugin,
   modelsPlugin,

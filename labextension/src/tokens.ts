@@ -114,8 +114,9 @@ export interface IHimalia {
    * Open a project on this page: JupyterLab goes to the project's workspace.
    *
    * @param path - a file to open there, as the file browser names it
+   * @param link - what to show there, as a link of a notice names it (`himalia-run=…`)
    */
-  open(slug: string, path?: string): Promise<void>;
+  open(slug: string, path?: string, link?: string): Promise<void>;
   /**
    * Ask the service: *path* below /api/v1, each part encoded by `at`.
    *

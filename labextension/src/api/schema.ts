@@ -3588,7 +3588,7 @@ export interface components {
         };
         /**
          * NoticesRead
-         * @description Mark all notices up to this one, and itself, as read by the caller.
+         * @description Mark all notices up to this one, and itself, as read by the caller. `only`: itself alone.
          * @example {
          *       "until": "0199f0c1a2b"
          *     }
@@ -3596,6 +3596,11 @@ export interface components {
         NoticesRead: {
             /** Until */
             until: string;
+            /**
+             * Only
+             * @default false
+             */
+            only: boolean;
         };
         /**
          * NotifierCreate

@@ -12,7 +12,7 @@ import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { CommandIDs } from '../commands';
 import { Documents } from '../frame/documents';
 import { himaliaIcon } from '../icons';
-import { asksForNotebook } from '../service/place';
+import { asksForDocument } from '../service/place';
 import { IHimalia } from '../tokens';
 
 const PLUGIN_ID = 'himalia:overview';
@@ -75,7 +75,7 @@ async function openWithProject(
     if (
       own?.get('openWithProject').composite !== false &&
       isBlank(labShell) &&
-      !asksForNotebook()
+      !asksForDocument()
     ) {
       void app.commands.execute(CommandIDs.openOverview).then(() => closeLaunchers(labShell));
     }

@@ -1,10 +1,12 @@
 import { Dialog, Notification, showDialog } from '@jupyterlab/apputils';
+import { PathExt } from '@jupyterlab/coreutils';
 
 import { at } from '../api/request';
 import type { Run } from '../api/types';
 import { CommandIDs } from '../commands';
 import { shortId } from '../components/format';
 import { notifyProblem } from '../components/notify';
+import type { IPipelineParts } from './commands';
 import type { IStartParts } from './start';
 
 /** Run what a run has left: what failed, and what comes after it. */
@@ -50,5 +52,53 @@ export async function restoreOutputs(parts: IStartParts, slug: string, id: strin
     );
   } catch (error) {
     notifyProblem(trans.__('The outputs were not put into the folder.'), error, trans);
+  }
+}
+
+/** Cancel a run, once it was asked for. */
+export async function cancelRun(parts: IStartParts, slug: string, id: string): Promise<void> {
+  const { himalia, trans } = parts;
+  const run = himalia.store?.runs.items?.find(candidate => candidate.id === id);
+  const stages = run?.stages.filter(({ status }) => status === 'running').map(({ name }) => name);
+  const { button } = await showDialog({
+    title: trans.__('Cancel the run %1 of %2?', shortId(id), slug),
+    body: stages?.length
+      ? trans.__(
+          '%1 is interrupted where it is; its notebook is kept. Later stages do not run.',
+          stages.join(', ')
+        )
+      : trans.__('Stages that have not begun do not run.'),
+    buttons: [
+      Dialog.cancelButton({ label: trans.__('Let it run') }),
+      Dialog.warnButton({ label: trans.__('Cancel the run') })
+    ]
+  });
+  if (!button.accept) {
+    return;
+  }
+  try {
+    await himalia.request<Run>('POST', at('projects', slug, 'runs', id, 'cancel'));
+  } catch (error) {
+    notifyProblem(trans.__('The run %1 could not be cancelled.', shortId(id)), error, trans);
+  }
+}
+
+/** The notebook of a stage, in the project’s folder. */
+export async function openStageNotebook(parts: IPipelineParts, name: string): Promise<void> {
+  const { app, himalia, trans } = parts;
+  const stage = himalia.store?.project.stages.find(candidate => candidate.name === name);
+  const folder = himalia.store?.contentsPath;
+  if (!stage) {
+    Notification.warning(trans.__('There is no stage %1 in the open project.', name));
+  } else if (typeof folder !== 'string') {
+    Notification.warning(
+      trans.__(
+        'The notebook lies in %1, outside of what this JupyterLab shows. Start JupyterLab there to edit it.',
+        himalia.store?.project.path ?? ''
+      ),
+      { autoClose: false }
+    );
+  } else {
+    await app.commands.execute('docmanager:open', { path: PathExt.join(folder, stage.notebook) });
   }
 }

@@ -1,17 +1,12 @@
 import { ILayoutRestorer, JupyterFrontEnd } from '@jupyterlab/application';
-import { Dialog, Notification, showDialog } from '@jupyterlab/apputils';
-import { PathExt } from '@jupyterlab/coreutils';
+import { Notification } from '@jupyterlab/apputils';
 import type { IFileBrowserFactory } from '@jupyterlab/filebrowser';
 import { TranslationBundle } from '@jupyterlab/translation';
 import { editIcon, fileIcon, notebookIcon, runIcon, stopIcon } from '@jupyterlab/ui-components';
 import { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 
-import { at } from '../api/request';
 import { refusedBy } from '../api/roles';
-import type { Run } from '../api/types';
 import { CommandIDs } from '../commands';
-import { shortId } from '../components/format';
-import { notifyProblem } from '../components/notify';
 import { repairFirst } from '../components/repair';
 import { Documents } from '../frame/documents';
 import { himaliaIcon } from '../icons';
@@ -67,7 +62,10 @@ export function addPipelineCommands(parts: IPipelineParts): void {
     icon: notebookIcon,
     describedBy: { args: { type: 'object', properties: { stage: text } } },
     isEnabled: args => himalia.store !== null && Boolean(args.stage),
-    execute: args => openStageNotebook(parts, String(args.stage))
+    execute: async args => {
+      const { openStageNotebook } = await import('./acts');
+      await openStageNotebook(parts, String(args.stage));
+    }
   });
   himalia.changed.connect(() => {
     const ids = [CommandIDs.runPipeline, CommandIDs.runWithParameters, CommandIDs.cancelRun];
@@ -164,37 +162,11 @@ function addCancel(parts: IPipelineParts): void {
       if (reason) {
         Notification.warning(trans.__('The run was not cancelled. %1', reason));
       } else if (id && slug) {
-        await cancelRun(parts, slug, id);
+        const { cancelRun } = await import('./acts');
+        await cancelRun({ himalia, commands: app.commands, trans }, slug, id);
       }
     }
   });
-}
-
-async function cancelRun(parts: IPipelineParts, slug: string, id: string): Promise<void> {
-  const { himalia, trans } = parts;
-  const run = himalia.store?.runs.items?.find(candidate => candidate.id === id);
-  const stages = run?.stages.filter(({ status }) => status === 'running').map(({ name }) => name);
-  const { button } = await showDialog({
-    title: trans.__('Cancel the run %1 of %2?', shortId(id), slug),
-    body: stages?.length
-      ? trans.__(
-          '%1 is interrupted where it is; its notebook is kept. Later stages do not run.',
-          stages.join(', ')
-        )
-      : trans.__('Stages that have not begun do not run.'),
-    buttons: [
-      Dialog.cancelButton({ label: trans.__('Let it run') }),
-      Dialog.warnButton({ label: trans.__('Cancel the run') })
-    ]
-  });
-  if (!button.accept) {
-    return;
-  }
-  try {
-    await himalia.request<Run>('POST', at('projects', slug, 'runs', id, 'cancel'));
-  } catch (error) {
-    notifyProblem(trans.__('The run %1 could not be cancelled.', shortId(id)), error, trans);
-  }
 }
 
 function addDocuments(parts: IPipelineParts): void {
@@ -246,23 +218,4 @@ function addDocuments(parts: IPipelineParts): void {
 /** The project that a command is about: the named one, else the open one. */
 export function slugOf(args: ReadonlyPartialJSONObject, himalia: IHimalia): string | null {
   return typeof args.slug === 'string' ? args.slug : (himalia.store?.slug ?? null);
-}
-
-async function openStageNotebook(parts: IPipelineParts, name: string): Promise<void> {
-  const { app, himalia, trans } = parts;
-  const stage = himalia.store?.project.stages.find(candidate => candidate.name === name);
-  const folder = himalia.store?.contentsPath;
-  if (!stage) {
-    Notification.warning(trans.__('There is no stage %1 in the open project.', name));
-  } else if (typeof folder !== 'string') {
-    Notification.warning(
-      trans.__(
-        'The notebook lies in %1, outside of what this JupyterLab shows. Start JupyterLab there to edit it.',
-        himalia.store?.project.path ?? ''
-      ),
-      { autoClose: false }
-    );
-  } else {
-    await app.commands.execute('docmanager:open', { path: PathExt.join(folder, stage.notebook) });
-  }
 }

@@ -1,3 +1,4 @@
+import type * as nbformat from '@jupyterlab/nbformat';
 import { DocumentRegistry, IDocumentWidget } from '@jupyterlab/docregistry';
 import { IDocumentManager } from '@jupyterlab/docmanager';
 import {
@@ -12,6 +13,9 @@ import { Signal } from '@lumino/signaling';
 
 import { shortId } from '../components/format';
 import { executedPath, IExecuted } from './drive';
+
+/** The class of the cell that was asked for. */
+const MARKED = 'jp-Himalia-marked';
 
 /** The name of the widget factory. */
 const FACTORY = 'Himalia Executed Notebook';
@@ -58,9 +62,42 @@ export async function revealCell(widget: IDocumentWidget, cell: number): Promise
   const notebook = widget.content;
   if (!widget.isDisposed && cell >= 0 && cell < notebook.widgets.length) {
     notebook.activeCellIndex = cell;
+    notebook.widgets.forEach((other, index) => other.toggleClass(MARKED, index === cell));
     // a cell that is away when it is asked for is no fault
     await notebook.scrollToItem(cell, 'center').then(undefined, () => undefined);
   }
+}
+
+/** Put what a stage has come to meanwhile into the shown notebook; what is the same stays as it is, and in view. */
+export function refill(widget: IDocumentWidget, content: nbformat.INotebookContent): void {
+  const model = widget instanceof NotebookPanel ? widget.content.model : null;
+  if (!model) {
+    return;
+  }
+  if (content.cells.length !== model.cells.length) {
+    model.fromJSON(content);
+  }
+  content.cells.forEach((cell, index) => {
+    const shown = model.cells.get(index) as { outputs?: IOutputs; executionCount?: unknown };
+    if (!isCode(cell) || !shown.outputs) {
+      return;
+    }
+    if (JSON.stringify(shown.outputs.toJSON()) !== JSON.stringify(cell.outputs)) {
+      shown.outputs.fromJSON(cell.outputs);
+    }
+    shown.executionCount = cell.execution_count;
+  });
+  model.dirty = false;
+}
+
+/** The part of a code cell's outputs that is used. */
+interface IOutputs {
+  toJSON(): nbformat.IOutput[];
+  fromJSON(outputs: nbformat.IOutput[]): void;
+}
+
+function isCode(cell: nbformat.ICell): cell is nbformat.ICodeCell {
+  return cell.cell_type === 'code';
 }
 
 /**

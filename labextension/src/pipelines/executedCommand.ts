@@ -1,20 +1,18 @@
 import { ILabShell, ILayoutRestorer, IRouter, JupyterFrontEnd } from '@jupyterlab/application';
-import { Notification, WidgetTracker } from '@jupyterlab/apputils';
+import { WidgetTracker } from '@jupyterlab/apputils';
 import { PageConfig } from '@jupyterlab/coreutils';
 import { IDocumentManager } from '@jupyterlab/docmanager';
 import type { IDocumentWidget } from '@jupyterlab/docregistry';
 import { TranslationBundle } from '@jupyterlab/translation';
 import { historyIcon } from '@jupyterlab/ui-components';
 
-import { toProblem } from '../api/problem';
 import { CommandIDs } from '../commands';
-import { notifyProblem } from '../components/notify';
 import type { IHimalia } from '../tokens';
 import { slugOf } from './commands';
-import { DRIVE, IExecuted, notebookPath, readPath, RunsDrive } from './drive';
-import { mayPass, untilLive } from './later';
+import { DRIVE, readPath, RunsDrive } from './drive';
 
-interface IExecutedParts {
+/** What executed notebooks stand on. */
+export interface IExecutedParts {
   app: JupyterFrontEnd;
   himalia: IHimalia;
   manager: IDocumentManager;
@@ -56,7 +54,9 @@ export function addExecutedNotebooks(parts: IExecutedParts): void {
       if (slug && typeof run === 'string' && typeof stage === 'string') {
         const which = typeof attempt === 'number' ? { attempt } : {};
         const place = typeof cell === 'number' ? cell : null;
-        await open(parts, tracker, { slug, run, stage, ...which }, !restored, place);
+        const restoring = !restored;
+        const { open } = await import('./executedOpen');
+        await open({ ...parts, tracker }, { slug, run, stage, ...which }, restoring, place);
       }
     }
   });
@@ -84,66 +84,5 @@ function keepAddress(parts: IExecutedParts): void {
       router.navigate(pathname, { skipRouting: true });
       PageConfig.setOption('treePath', treePath);
     });
-  });
-}
-
-/**
- * Open an executed notebook.
- *
- * While JupyterLab restores its tabs the service may not run yet: what was open then comes when it answers.
- *
- * @throws when a tab cannot be restored, so that it is not tried at every reload
- */
-async function open(
-  parts: IExecutedParts,
-  tracker: WidgetTracker<IDocumentWidget>,
-  executed: IExecuted,
-  restoring: boolean,
-  cell: number | null
-): Promise<void> {
-  const { himalia, trans } = parts;
-  const { stage } = executed;
-  try {
-    // a document that cannot be read would close itself without a word that helps
-    await himalia.request('GET', notebookPath(executed));
-  } catch (error) {
-    if (restoring && mayPass(toProblem(error, trans).status)) {
-      void untilLive(himalia).then(() => show(parts, tracker, executed, false, cell));
-      return;
-    }
-    notifyProblem(trans.__('The executed notebook of %1 cannot be shown.', stage), error, trans);
-    if (restoring) {
-      throw error;
-    }
-    return;
-  }
-  await show(parts, tracker, executed, true, cell);
-}
-
-async function show(
-  parts: IExecutedParts,
-  tracker: WidgetTracker<IDocumentWidget>,
-  executed: IExecuted,
-  activate: boolean,
-  cell: number | null
-): Promise<void> {
-  const { app, manager, trans } = parts;
-  const { openExecuted, revealCell } = await import('./executed');
-  const widget = openExecuted(executed, manager, app.docRegistry, trans, activate);
-  if (!widget) {
-    Notification.warning(trans.__('This application shows no notebooks.'));
-    return;
-  }
-  if (!tracker.has(widget)) {
-    await tracker.add(widget);
-  }
-  if (cell !== null) {
-    void revealCell(widget, cell);
-  }
-  void app.restored.then(() => {
-    // one that the saved layout does not know, because it came late the last time, was put away with it
-    if (!widget.isDisposed && !widget.isAttached) {
-      app.shell.add(widget, 'main', { activate: false });
-    }
   });
 }

@@ -8,7 +8,7 @@ export interface IStageRow {
   now: StageRun | null;
   /** Seconds that the stage took when it last succeeded. */
   lastSeconds: number | null;
-  /** The newest run that kept an executed notebook. */
+  /** The newest run that has an executed notebook, or is about to: see `canOpen`. */
   executedIn: string | null;
   /** The newest run of all; it has the log of `now`. */
   run: string | null;
@@ -32,7 +32,7 @@ export function stageRows(
     const newest = records[0]?.run === runs[0] ? records[0] : undefined;
     const planned = plan.get(stage.name) ?? null;
     const good = records.find(({ record }) => record.status === 'succeeded');
-    const executed = records.find(({ record }) => record.notebook);
+    const executed = records.find(({ record }) => canOpen(record));
     return {
       stage,
       now: newest?.record ?? null,
@@ -115,6 +115,11 @@ export function splitError(error: string): { summary: string; rest: string } {
     return { summary: `${line.slice(0, SUMMARY).trim()}…`, rest: text };
   }
   return { summary: line.trim(), rest: text.slice(line.length + 1).trim() };
+}
+
+/** Whether a stage has a notebook to show: the kept one, or as far as it is while the stage runs. */
+export function canOpen({ notebook, status, cell }: StageRun): boolean {
+  return notebook || (status === 'running' && cell > 0);
 }
 
 /** Whether a stage ended badly of its own accord. */

@@ -94,7 +94,9 @@ export function RunDocument(props: IRunDocumentProps): React.ReactElement {
           <ActionButton
             label={trans.__('Cancel the run')}
             disabledReason={
-              runState(run) === 'cancelling' ? trans.__('It is being cancelled.') : null
+              runState(run) === 'cancelling'
+                ? trans.__('It is being cancelled.')
+                : whyNot(props.himalia, 'run.cancel', trans)
             }
             onClick={() => void commands.execute(CommandIDs.cancelRun, { run: run.id, slug })}
           />

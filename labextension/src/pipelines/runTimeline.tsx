@@ -17,10 +17,11 @@ import {
 } from '../components';
 import type { IHimalia } from '../tokens';
 import { Attempts } from './attempts';
+import { KeyView } from './keyView';
 import { LiveLog } from './liveLog';
 import { MendButton } from './mendButton';
 import { progressText, StageError } from './pipelineSection';
-import { wentWrong } from './rows';
+import { canOpen, wentWrong } from './rows';
 import { bars, IBar } from './timeline';
 
 interface ITimelineProps {
@@ -103,8 +104,12 @@ function StageRows(props: IStageRowsProps): React.ReactElement {
           )}
           <ActionButton
             label={trans.__('Notebook')}
-            title={trans.__('The notebook as it was executed, read-only')}
-            disabledReason={stage.notebook ? null : trans.__('No notebook was kept (yet).')}
+            title={
+              stage.notebook
+                ? trans.__('The notebook as it was executed, read-only')
+                : trans.__('The notebook as far as it is executed; it fills as the stage goes on')
+            }
+            disabledReason={canOpen(stage) ? null : trans.__('No notebook was kept (yet).')}
             onClick={() => void commands.execute(CommandIDs.openExecutedNotebook, args)}
           />
           <ActionButton
@@ -216,6 +221,7 @@ function StageMore(props: IStageRowsProps): React.ReactElement {
           ))}
         </dl>
       )}
+      {stage.key !== null && <KeyView {...props} stage={stage.name} />}
       {stage.attempts > (hasEnded(stage.status) ? 1 : 0) && <PastAttempts {...props} />}
       {open && <LiveLog himalia={himalia} slug={slug} run={run.id} stage={stage} trans={trans} />}
     </>

@@ -12,7 +12,7 @@ import { ITranslator, nullTranslator, TranslationBundle } from '@jupyterlab/tran
 
 import { CommandIDs } from '../commands';
 import { Documents } from '../frame/documents';
-import { asksForNotebook, workspaceName } from '../service/place';
+import { asksForDocument, workspaceName } from '../service/place';
 import { IHimalia, ISidebar } from '../tokens';
 import { addProjectCommands } from './commands';
 
@@ -185,7 +185,7 @@ async function showFirst(
   await state.save(key, true);
   const store = himalia.store?.slug === slug ? himalia.store : null;
   const folder = store && !store.project.missing ? store.contentsPath : null;
-  if (folder !== null && !asksForNotebook()) {
+  if (folder !== null && !asksForDocument()) {
     const goTo = 'filebrowser:go-to-path';
     await app.commands
       .execute(goTo, { path: folder, dontShowBrowser: true })
@@ -194,7 +194,7 @@ async function showFirst(
   await app.commands.execute(CommandIDs.showSidebar);
   // who asked for a notebook wants to see that one; and who has begun to work is not called back
   const isOpen = [...app.shell.widgets('main')].some(({ id }) => id.startsWith('himalia-overview'));
-  if (!isOpen && !asksForNotebook() && app.commands.hasCommand(CommandIDs.openOverview)) {
+  if (!isOpen && !asksForDocument() && app.commands.hasCommand(CommandIDs.openOverview)) {
     await app.commands.execute(CommandIDs.openOverview);
   }
 }

@@ -23,7 +23,7 @@ export interface IHimaliaParts extends IConnectionParts {
   /** The project that this page showed before it was loaded, and that is not among these any more. */
   missed(projects: readonly Project[]): Promise<string | null>;
   /** Bring the page to a project's workspace and a folder or file of it; false when the project can be shown on this page. */
-  leaveFor(project: Project, path: string | null): Promise<boolean>;
+  leaveFor(project: Project, path: string | null, link?: string): Promise<boolean>;
 }
 
 /** Files that can be manifests, requirements and locks. */
@@ -99,7 +99,7 @@ export class Himalia implements IHimalia {
     return this.connection === 'lost' ? this.machine.retry() : this.machine.start();
   }
 
-  async open(slug: string, path?: string): Promise<void> {
+  async open(slug: string, path?: string, link?: string): Promise<void> {
     if (this._store?.slug === slug) {
       return; // JupyterLab would bring a second tab of a workspace to a new one, again and again
     }
@@ -108,7 +108,7 @@ export class Himalia implements IHimalia {
       (await this.request<Project>('GET', at('projects', slug)));
     // JupyterLab would greet with an error of its own about a folder that is gone
     const place = path ?? (project.missing ? null : this._contentsPath(project));
-    if (!(await this._parts.leaveFor(project, place))) {
+    if (!(await this._parts.leaveFor(project, place, link))) {
       this._show(project);
       if (!this.machine.begun) {
         void this.machine.begin(); // a page of Notebook 7

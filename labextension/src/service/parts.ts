@@ -60,13 +60,13 @@ export function browserParts(
     pageUrl: path => URLExt.join(settings.baseUrl, 'himalia', path),
     choose: projects => choose(projects, asked, state),
     missed: projects => missed(projects, state),
-    leaveFor: async (project, path) => {
+    leaveFor: async (project, path, link) => {
       if (!labShell || workspaceName() === project.slug) {
         return false;
       }
       const { makeReadyToLeave } = await import('./leaving');
       if (await makeReadyToLeave({ app, labShell, state, trans, ...keepers })) {
-        window.location.assign(projectUrl(project.slug, path));
+        window.location.assign(projectUrl(project.slug, path, link));
       }
       return true;
     }

@@ -181,12 +181,12 @@ class Notifications:
         views = [_notice(row, principal.user) for row in rows[:limit]]
         return views, count, rows[limit - 1].id if len(rows) > limit else None
 
-    def read(self, principal: Principal, project: Project, until: str) -> None:
-        """Mark notices up to one, and itself, as read."""
+    def read(self, principal: Principal, project: Project, until: str, *, only: bool = False) -> None:
+        """Mark notices up to one, and itself, as read; *only*: itself alone."""
         with self.context.change(principal) as change:
             query = (
                 select(Notice)
-                .where(Notice.project_id == project.id, Notice.id <= until)
+                .where(Notice.project_id == project.id, Notice.id == until if only else Notice.id <= until)
                 .order_by(Notice.id.desc())
                 .limit(COUNTED)
             )

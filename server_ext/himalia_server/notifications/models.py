@@ -116,7 +116,8 @@ class NoticeList(BaseModel):
 
 
 class NoticesRead(BaseModel):
-    """Mark all notices up to this one, and itself, as read by the caller."""
+    """Mark all notices up to this one, and itself, as read by the caller. `only`: itself alone."""
 
     model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"examples": [{"until": "0199f0c1a2b"}]})
     until: Annotated[str, Form("[0-9a-f]{8,32}", "the id of a notice")]
+    only: bool = False

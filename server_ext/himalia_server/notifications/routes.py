@@ -75,5 +75,5 @@ def list_notices(
 def read_notices(slug: Slug, body: NoticesRead, caller: Caller, manager: Manager) -> Response:
     """Mark notices as read by the caller."""
     project = authorize(manager.context, caller, slug, "notice.read")
-    manager.read(caller, project, body.until)
+    manager.read(caller, project, body.until, only=body.only)
     return Response(status_code=204)
