@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -405,3 +408,31 @@ def test_an_input_inside_of_another_stages_output_folder(ready: Lab) -> None:
     missing = run(ready, "inside", params={"split": {"kinds": "b"}})
     assert missing["status"] == "failed", missing
     assert "There is no build/parts/a.txt in 'build/parts'" in missing["reason"], missing
+
+
+HIMALIA = [sys.executable, "-c", "from himalia_server.cli import main; main()"]
+
+
+def test_a_log_is_followed_from_before_the_stage_begins_to_its_end(ready: Lab) -> None:
+    wait = "import pathlib, time\nwhile not pathlib.Path({go!r}).exists(): time.sleep(0.05)"
+    go = str(ready.root / "go-on")
+    cells = ["print('first: ä')", wait.format(go=go), "print('last')"]
+    ready.project("told", {"talk": {"notebook": "talk.ipynb", "cache": "never"}}, {"talk.ipynb": cells})
+    run_id = begin(ready, "told")
+    command = [*HIMALIA, "run", "log", run_id, "talk", "-p", "told", "--follow"]
+    environment = os.environ | {"HIMALIA_HOME": str(ready.home)}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as follower:
+        assert follower.stdout is not None
+        seen = b""
+        while "first: ä".encode() not in seen:
+            line = follower.stdout.readline()
+            assert line, seen
+            seen += line
+        assert b"last" not in seen
+        Path(go).touch()
+        seen += follower.stdout.read()
+    assert follower.returncode == 0
+    assert seen.count("first: ä".encode()) == 1
+    assert seen.count(b"last") == 1
+    done = subprocess.run([*HIMALIA, "run", "log", run_id, "none", "-p", "told", "-f"], env=environment, check=False)
+    assert done.returncode == 4

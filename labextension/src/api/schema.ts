@@ -1142,7 +1142,9 @@ export interface paths {
         };
         /**
          * Stage Log
-         * @description What the stage printed (so far).
+         * @description What the stage printed (so far), from *offset* on; all of it when it is shorter, of another attempt.
+         *
+         *     The header Himalia-Offset says how many bytes were left out.
          */
         get: operations["stage_log_api_v1_projects__slug__runs__run_id__stages__stage__log_get"];
         put?: never;
@@ -13070,7 +13072,10 @@ export interface operations {
     };
     stage_log_api_v1_projects__slug__runs__run_id__stages__stage__log_get: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Bytes of it that are known already. */
+                offset?: number;
+            };
             header?: never;
             path: {
                 /** @description The project's name. */

@@ -28,6 +28,9 @@ export type NoticeList = Schemas['NoticeList'];
 export type StageKey = Schemas['StageKey'];
 export type CodeUpdated = Schemas['CodeUpdated'];
 export type Verification = Schemas['VerificationView'];
+/** A stage that vouches for a notebook. */
+export type StageVerdict = Schemas['StageVerdict'];
+export type VerificationList = Schemas['VerificationList'];
 export type VerificationDetail = Schemas['VerificationDetail'];
 export type VerifiedCell = Schemas['CellView'];
 export type VerifiedOutput = Schemas['OutputView'];

@@ -11,7 +11,7 @@ import { StateDot } from '../components/StateDot';
 import { inProject } from '../frame/chosenNotebook';
 import type { IHimalia } from '../tokens';
 import { verifyIcon } from './icons';
-import { verificationOf, verificationState, verificationWord } from './question';
+import { verificationOf, verificationState, verificationWord, vouchedFor } from './question';
 
 /** Of which notebook. */
 export interface IBadgeProps {
@@ -39,6 +39,7 @@ export default function Badge(props: IBadgeProps): React.ReactElement | null {
     return null;
   }
   const found = verificationOf(store, notebook);
+  const stage = vouchedFor(store, notebook);
   const busy = found?.status === 'running';
   return (
     <>
@@ -50,7 +51,23 @@ export default function Badge(props: IBadgeProps): React.ReactElement | null {
         }
         onClick={() => void commands.execute(CommandIDs.verify, { path })}
       />
-      {found && (
+      {stage && (
+        <button
+          type="button"
+          className="jp-Himalia-verifyBadge"
+          title={trans.__(
+            'It shows what stage %1 has shown: open the run %2',
+            stage.stage,
+            stage.run
+          )}
+          onClick={() =>
+            void commands.execute(CommandIDs.openRun, { run: stage.run, slug: store.slug })
+          }
+        >
+          <StateDot state="verified" label={trans.__('verified by its run')} trans={trans} />
+        </button>
+      )}
+      {found && !stage && (
         <button
           type="button"
           className="jp-Himalia-verifyBadge"

@@ -1,6 +1,6 @@
 import { TranslationBundle } from '@jupyterlab/translation';
 
-import type { Verification } from '../api/types';
+import type { StageVerdict, Verification, VerificationList } from '../api/types';
 import type { IProjectStore, IQuestion } from '../tokens';
 
 const questions = new Map<string, IQuestion>();
@@ -11,7 +11,7 @@ function questionOf(notebook: string): IQuestion {
   if (question === undefined) {
     question = {
       path: `verifications?limit=1&notebook=${encodeURIComponent(notebook)}`,
-      topics: ['verification.', 'project.file', 'project.code']
+      topics: ['verification.', 'project.file', 'project.code', 'run.ended']
     };
     questions.set(notebook, question);
   }
@@ -20,7 +20,18 @@ function questionOf(notebook: string): IQuestion {
 
 /** The newest verification of a notebook; null: there is none, or none is known yet. */
 export function verificationOf(store: IProjectStore, notebook: string): Verification | null {
-  return store.part<{ items: Verification[] }>(questionOf(notebook)).value?.items[0] ?? null;
+  return store.part<VerificationList>(questionOf(notebook)).value?.items[0] ?? null;
+}
+
+/**
+ * The stage of a run that shows what the notebook shows; null when there is none, or when a verification of the
+ * notebook as it is now says more.
+ */
+export function vouchedFor(store: IProjectStore, notebook: string): StageVerdict | null {
+  const list = store.part<VerificationList>(questionOf(notebook)).value;
+  const newest = list?.items[0];
+  const tells = newest?.status === 'running' || (newest?.status === 'ended' && newest.current);
+  return tells ? null : (list?.by_stage ?? null);
 }
 
 /** The state word of a verification: its shape and colour. */

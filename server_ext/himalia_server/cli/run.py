@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from codecs import getincrementaldecoder
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,9 @@ import click
 from .api import Api, Refused, at, connect
 from .options import as_json, in_project
 from .output import Failure, ago, print_json, table, writing
+
+FOLLOW_SECONDS = 0.5
+"""Between looks at a log that does not grow."""
 
 
 @click.group()
@@ -135,11 +140,34 @@ def cancel(run_id: str, slug: str, json_: bool) -> None:
 @click.argument("run_id")
 @click.argument("stage")
 @in_project
-def log(run_id: str, stage: str, slug: str) -> None:
+@click.option("--follow", "-f", is_flag=True, help="Go on until the stage has ended.")
+def log(run_id: str, stage: str, slug: str, follow: bool) -> None:
     """What a stage printed."""
-    click.echo(
-        _download(connect(), at("projects", slug, "runs", run_id, "stages", stage, "log")).decode(errors="replace")
-    )
+    api = connect()
+    path = at("projects", slug, "runs", run_id, "stages", stage, "log")
+    if follow:
+        _follow_log(api, path, at("projects", slug, "runs", run_id), stage)
+    else:
+        click.echo(_download(api, path).decode(errors="replace"))
+
+
+def _follow_log(api: Api, path: str, run: str, stage: str) -> None:
+    """Print the log as it grows, from before the stage has begun if need be."""
+    decoder = getincrementaldecoder("utf-8")(errors="replace")
+    known = 0
+    while True:
+        found = next((one for one in api.get(run)["stages"] if one["name"] == stage), None)
+        reply = api.send("GET", path, params={"offset": known})
+        begun = reply.is_success
+        if not begun and (found is None or found["status"] not in ("pending", "waiting", "running")):
+            raise Refused.by(reply)
+        if begun and reply.content:
+            known = int(reply.headers["himalia-offset"]) + len(reply.content)
+            click.echo(decoder.decode(reply.content), nl=False)
+        elif found is not None and found["status"] not in ("pending", "waiting", "running"):
+            return
+        else:
+            time.sleep(FOLLOW_SECONDS)
 
 
 @run.command("notebook")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from io import SEEK_END
 from pathlib import Path as FilePath
 from typing import Annotated
 
@@ -179,9 +180,20 @@ def executed_notebook(slug: Slug, run_id: Known, stage: Known, caller: Caller, m
 @router.get(
     "/{run_id}/stages/{stage}/log", response_class=StreamingResponse, responses={200: {"content": {"text/plain": {}}}}
 )
-def stage_log(slug: Slug, run_id: Known, stage: Known, caller: Caller, manager: Manager) -> StreamingResponse:
-    """What the stage printed (so far)."""
-    return _text(manager.history.log_of(authorize(manager.context, caller, slug, "run.read", run_id), run_id, stage))
+def stage_log(
+    slug: Slug,
+    run_id: Known,
+    stage: Known,
+    caller: Caller,
+    manager: Manager,
+    offset: Annotated[int, Query(ge=0, le=1 << 40, description="Bytes of it that are known already.")] = 0,
+) -> StreamingResponse:
+    """What the stage printed (so far), from *offset* on; all of it when it is shorter, of another attempt.
+
+    The header Himalia-Offset says how many bytes were left out.
+    """
+    project = authorize(manager.context, caller, slug, "run.read", run_id)
+    return _text(manager.history.log_of(project, run_id, stage), offset)
 
 
 def _notebook(path: FilePath, name: str) -> FileResponse:
@@ -189,14 +201,16 @@ def _notebook(path: FilePath, name: str) -> FileResponse:
     return FileResponse(path, media_type="application/x-ipynb+json", filename=name, headers=headers)
 
 
-def _text(path: FilePath) -> StreamingResponse:
+def _text(path: FilePath, offset: int = 0) -> StreamingResponse:
     """A log, which may grow (or be rotated) while it is read: its length is not told beforehand."""
     file = path.open("rb")
+    begin = offset if offset <= file.seek(0, SEEK_END) else 0
+    file.seek(begin)
 
     def blocks() -> Iterator[bytes]:
         with file:
             while block := file.read(BLOCK):
                 yield block
 
-    headers = {"X-Content-Type-Options": "nosniff"}
+    headers = {"X-Content-Type-Options": "nosniff", "Himalia-Offset": str(begin)}
     return StreamingResponse(blocks(), media_type="text/plain; charset=utf-8", headers=headers)

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 
 import type { Verification } from '../../api/types';
 import { chosenNotebook, inProject } from '../../frame/chosenNotebook';
-import { verificationState, verificationWord } from '../question';
+import { verificationState, verificationWord, vouchedFor } from '../question';
 
 const trans = nullTranslator.load('himalia');
 
@@ -33,6 +33,22 @@ describe('a verification', () => {
   ])('%j is %s: %s', (change, state, word) => {
     expect(verificationState(found(change))).toBe(state);
     expect(verificationWord(found(change), trans)).toBe(word);
+  });
+});
+
+describe('a stage that vouches for a notebook', () => {
+  const stage = { run: 'r1', stage: 'make', verdict: 'identical' };
+  const known = (items: Verification[], by_stage: object | null) =>
+    vouchedFor({ part: () => ({ value: { items, by_stage } }) } as never, 'a.ipynb');
+
+  it('counts where no verification of the notebook as it is tells more', () => {
+    expect(known([], stage)).toBe(stage);
+    expect(known([found({ current: false })], stage)).toBe(stage);
+    expect(known([found({ status: 'cancelled' })], stage)).toBe(stage);
+    expect(known([found({ verdict: 'differs' })], stage)).toBeNull();
+    expect(known([found({ status: 'running' })], stage)).toBeNull();
+    expect(known([], null)).toBeNull();
+    expect(vouchedFor({ part: () => ({ value: null }) } as never, 'b.ipynb')).toBeNull();
   });
 });
 
