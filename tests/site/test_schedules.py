@@ -108,7 +108,11 @@ def test_a_notebook_by_the_clock_fails_and_recovers(lab: Lab, folder: Path) -> N
         assert lab.wait_run("clockwork", again["id"])["status"] == "succeeded"
         assert told(there, 2)["kind"] == "recovery"
         assert lab.get("/projects/clockwork/schedules/nightly")["last"]["run_status"] == "succeeded"
-    assert lab.get("/projects/clockwork/notices")["unread"] == 2
+    notices = lab.get("/projects/clockwork/notices")
+    assert notices["unread"] == 2
+    body = {"until": notices["items"][0]["id"], "only": True}
+    assert lab.request("POST", "/projects/clockwork/notices/read", json=body).status_code == 204
+    assert [item["read"] for item in lab.get("/projects/clockwork/notices")["items"]] == [True, False]
 
 
 def test_who_may(lab: Lab, folder: Path) -> None:

@@ -107,4 +107,37 @@ def test_links_from_outside(page: LabPage, desk: Desk, folder: Path) -> None:
     expect(toast(page, "There is no run '01234567' in told")).to_be_visible()
     page.open("told", query="&himalia-run=nowhere/01234567")
     expect(toast(page, "There is no project nowhere that you may see")).to_be_visible()
+    expect(page.tab("Overview")).to_be_visible()
     page.screenshot("link-unknown-light")
+
+
+def test_running_notebook_and_key(page: LabPage, desk: Desk) -> None:
+    wait = "import pathlib, time\nwhile not pathlib.Path({flag!r}).exists():\n    time.sleep(0.1)"
+    flag = desk.lab.root / "go-on"
+    cells = ["n = 1", "print('begun')", wait.format(flag=str(flag)), "print('gone on')"]
+    stages = {"slow": {"notebook": "slow.ipynb", "params": {"n": 1}}}
+    desk.lab.project("slowly", stages, {"slow.ipynb": cells})
+    page.project("slowly")
+    first = desk.lab.post("/projects/slowly/runs")["id"]
+    page.run("himalia:open-run", {"run": first})
+    row = page.page.locator(".jp-Himalia-run:visible [data-stage=slow]")
+    expect(row).to_contain_text("cell 4 of 5", timeout=30_000)  # the parameters are put in before the second
+    row.get_by_role("button", name="Notebook", exact=True).click()
+    notebook = page.page.locator(".jp-Himalia-executed")
+    expect(notebook.get_by_text("begun", exact=True)).to_be_visible()
+    expect(notebook.get_by_text("gone on", exact=True)).to_have_count(0)
+    flag.touch()
+    expect(notebook.get_by_text("gone on", exact=True)).to_be_visible(timeout=30_000)
+    assert desk.lab.wait_run("slowly", first)["status"] == "succeeded"
+
+    second = desk.lab.post("/projects/slowly/runs", {"params": {"slow": {"n": 2}}})["id"]
+    assert desk.lab.wait_run("slowly", second)["status"] == "succeeded"
+    page.run("himalia:open-run", {"run": second})
+    shown = page.page.locator(".jp-Himalia-run:visible [data-stage=slow]")
+    shown.get_by_text("Key of slow").click()
+    changed = shown.locator("[data-change=changed]")
+    expect(changed).to_have_count(1)
+    expect(changed).to_contain_text("parameter n")
+    expect(changed).to_contain_text("before: 1")
+    expect(shown.locator("[data-change=same]").filter(has_text="code cell 3")).to_have_count(1)
+    page.look("key", ".jp-Himalia-run:not(.lm-mod-hidden)")

@@ -53,6 +53,7 @@ export async function followAddress(parts: INoticeParts, link: string): Promise<
   window.history.replaceState(window.history.state, '', withoutLink(window.location.href));
   if (!target) {
     Notification.warning(trans.__('The link is not complete: %1', link), { autoClose: false });
+    await showOverview(parts);
     return;
   }
   const { slug } = target;
@@ -72,23 +73,31 @@ export async function followAddress(parts: INoticeParts, link: string): Promise<
         ]
       }
     );
+    await showOverview(parts);
     return;
   }
   if (himalia.store?.slug !== slug) {
     await himalia.open(slug, undefined, link);
   }
-  if (himalia.store?.slug === slug) {
-    await follow(parts, target);
+  if (himalia.store?.slug === slug && !(await follow(parts, target))) {
+    await showOverview(parts);
   }
 }
 
-/** Show a schedule, a run, or the executed notebook of a stage at a cell. */
-export async function follow(parts: INoticeParts, target: Target): Promise<void> {
+/** The page kept its main area free for what the link names. */
+async function showOverview({ himalia, commands }: INoticeParts): Promise<void> {
+  if (himalia.store && commands.hasCommand(CommandIDs.openOverview)) {
+    await commands.execute(CommandIDs.openOverview);
+  }
+}
+
+/** Show a schedule, a run, or the executed notebook of a stage at a cell; false when there is none to show. */
+export async function follow(parts: INoticeParts, target: Target): Promise<boolean> {
   const { himalia, commands, trans } = parts;
   const { slug } = target;
   if ('schedule' in target) {
     await commands.execute(CommandIDs.openSchedule, { slug, name: target.schedule });
-    return;
+    return true;
   }
   const { run: id, stage, cell } = target;
   let run: Run;
@@ -96,13 +105,13 @@ export async function follow(parts: INoticeParts, target: Target): Promise<void>
     run = await himalia.request<Run>('GET', at('projects', slug, 'runs', id));
   } catch (error) {
     notifyProblem(trans.__('The run %1 of %2 cannot be shown.', shortId(id), slug), error, trans);
-    return;
+    return false;
   }
   const record = run.stages.find(({ name }) => name === stage);
   if (record && canOpen(record)) {
     const args = { slug, run: id, stage, ...(cell === null ? {} : { cell }) };
     await commands.execute(CommandIDs.openExecutedNotebook, args);
-    return;
+    return true;
   }
   await commands.execute(CommandIDs.openRun, { slug, run: id });
   if (stage !== null) {
@@ -112,6 +121,7 @@ export async function follow(parts: INoticeParts, target: Target): Promise<void>
         : trans.__('The run %1 has no stage %2.', shortId(id), stage)
     );
   }
+  return true;
 }
 
 /** Show what a notice is about, which marks it as read. */

@@ -4,6 +4,7 @@ import type * as nbformat from '@jupyterlab/nbformat';
 
 import { toProblem } from '../api/problem';
 import { notifyProblem } from '../components/notify';
+import { hasEnded } from '../components/states';
 import { watchStore } from '../frame/watch';
 import { IExecuted, locked, notebookPath } from './drive';
 import { openExecuted, refill, revealCell } from './executed';
@@ -87,7 +88,6 @@ function followStage(parts: IOpenParts, executed: IExecuted, widget: IDocumentWi
     return; // a kept one never changes
   }
   let last = '';
-  let timer = 0;
   const read = () => {
     himalia.request<nbformat.INotebookContent>('GET', notebookPath(executed)).then(
       content => !widget.isDisposed && refill(widget, locked(content)),
@@ -106,16 +106,21 @@ function followStage(parts: IOpenParts, executed: IExecuted, widget: IDocumentWi
       return;
     }
     last = state;
-    window.clearTimeout(timer);
     read();
     if (now.notebook) {
-      watch.dispose();
-    } else {
-      timer = window.setTimeout(read, SAVED_WITHIN); // a stage saves some time after it has told
+      end();
     }
   });
-  widget.disposed.connect(() => {
-    window.clearTimeout(timer);
+  // a stage saves some time after it has told of a cell, and what a long cell prints is told by no event
+  const timer = window.setInterval(() => {
+    const now = record();
+    if (now && !hasEnded(now.status) && widget.isVisible && !document.hidden) {
+      read();
+    }
+  }, SAVED_WITHIN);
+  const end = () => {
+    window.clearInterval(timer);
     watch.dispose();
-  });
+  };
+  widget.disposed.connect(end);
 }

@@ -113,6 +113,6 @@ export function changeWord(change: PartChange, trans: TranslationBundle): string
 
 /** A digest as far as it is shown; other values as they are. */
 export function shortValue(value: string): string {
-  const digest = /^(?:sha256:)?([0-9a-f]{32,})$/.exec(value);
-  return digest ? digest[1].slice(0, 10) : value;
+  const digest = /^(?:sha256:|key:|([a-z]+:))?([0-9a-f]{32,})$/.exec(value);
+  return digest ? `${digest[1] ?? ''}${digest[2].slice(0, 10)}` : value;
 }

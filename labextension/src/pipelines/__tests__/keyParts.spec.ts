@@ -62,6 +62,7 @@ describe('the parts of a key', () => {
 
   it('show digests by their beginning', () => {
     expect(shortValue(`sha256:${'0123456789abcdef'.repeat(4)}`)).toBe('0123456789');
+    expect(shortValue(`packages:${'0123456789abcdef'.repeat(4)}`)).toBe('packages:0123456789');
     expect(shortValue('python3')).toBe('python3');
   });
 });
