@@ -47,7 +47,7 @@ EARLIER = [
 
 def facts(lab: Lab) -> dict[str, Any]:
     """All that MLflow has of the project: experiments, runs with their tags and metrics, models and versions."""
-    client = MlflowClient(lab.site.runtime / "mlflow.sock", "tracked")
+    client = MlflowClient(lab.site.runtime / "mlflow.sock", "untraced")
     experiments = client._call("GET", "/api/2.0/mlflow/experiments/search", query={"max_results": "1000"})
     ids = [one["experiment_id"] for one in experiments["experiments"]]
     search = {"experiment_ids": ids, "max_results": 1000}
@@ -70,16 +70,16 @@ def workspaces(lab: Lab) -> list[str]:
 def trained(lab: Lab) -> Iterator[Path]:
     """A project with runs and a registered model."""
     lab.tracking_ready()
-    folder = lab.root / "projects" / "tracked"
+    folder = lab.root / "projects" / "untraced"
     folder.mkdir(parents=True)
-    write_project(folder, "tracked", {}, {"earlier.ipynb": ["x = 1", *EARLIER]})
-    lab.post("/projects", {"name": "tracked", "path": str(folder)})
-    made = lab.post("/projects/tracked/runs", {"notebook": "earlier.ipynb"})
-    ended = lab.wait_run("tracked", made["id"])
+    write_project(folder, "untraced", {}, {"earlier.ipynb": ["x = 1", *EARLIER]})
+    lab.post("/projects", {"name": "untraced", "path": str(folder)})
+    made = lab.post("/projects/untraced/runs", {"notebook": "earlier.ipynb"})
+    ended = lab.wait_run("untraced", made["id"])
     assert ended["status"] == "succeeded", ended
-    MlflowClient(lab.site.runtime / "mlflow.sock", "tracked").set_alias("older", "champion", 1)
+    MlflowClient(lab.site.runtime / "mlflow.sock", "untraced").set_alias("older", "champion", 1)
     yield folder
-    lab.request("DELETE", "/projects/tracked?remove_files=true")
+    lab.request("DELETE", "/projects/untraced?remove_files=true")
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -94,10 +94,10 @@ def test_a_verification_leaves_nothing_in_mlflow(lab: Lab, trained: Path) -> Non
     nbformat.write(book, trained / "registers.ipynb")
     before = facts(lab)
     assert [model["name"] for model in before["models"]] == ["older"]
-    started = lab.post("/projects/tracked/verifications", {"notebook": "registers.ipynb", "second_run": False})
+    started = lab.post("/projects/untraced/verifications", {"notebook": "registers.ipynb", "second_run": False})
     wait_until(lambda: workspaces(lab), 60, "the workspace of the verification")
-    view = wait_verification(lab, "tracked", started["id"])
-    executed = lab.get(f"/projects/tracked/runs/{view['runs'][0]}/stages/notebook/notebook")
+    view = wait_verification(lab, "untraced", started["id"])
+    executed = lab.get(f"/projects/untraced/runs/{view['runs'][0]}/stages/notebook/notebook")
     found = [
         "".join("".join(output["text"]) for output in cell["outputs"] if output.get("name") == "stdout")
         for cell in executed["cells"]
