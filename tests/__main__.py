@@ -106,7 +106,7 @@ TIERS = {
     "gates": Tier(gates, 120),
     "lab": Tier(lambda: each(frontend.GATES), 240),
     "pure": Tier(lambda: pytest("pure"), 240),
-    "site": Tier(lambda: pytest("site"), 1500),
+    "site": Tier(lambda: pytest("site", "--numprocesses=2", "--dist=loadfile"), 1300),
     "ui": Tier(lambda: pytest("ui"), 700),
     "wheel": Tier(lambda: pytest("wheel"), 300),
     "soak": Tier(lambda: pytest("soak", "-s"), 7200, named=True),

@@ -17,7 +17,7 @@ from tests.site.lab import TRAIN, Lab, running_lab
 
 @pytest.fixture(scope="session")
 def lab() -> Iterator[Lab]:
-    """A running site with a small project `tiny`, whose pipeline makes a model."""
+    """A running site with a small project `tiny`, whose pipeline makes a model, and an empty one, `other`."""
     with ExitStack() as stack:
         variables = {}
         if os.environ.get("HIMALIA_TEST_POSTGRESQL"):
@@ -34,4 +34,5 @@ def lab() -> Iterator[Lab]:
                 "train.ipynb": ["seed = 1", TRAIN],
             },
         )
+        made.project("other", {}, {})
         yield made

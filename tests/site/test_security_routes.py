@@ -227,8 +227,6 @@ def body(method: str, template: str) -> Any:
 def callers(lab: Lab) -> dict[str, dict[str, str]]:
     """Headers by kind of caller."""
     lab.tracking_ready()
-    if lab.request("GET", "/projects/other").status_code == 404:
-        lab.project("other", {}, {})
     assert lab.found is not None
     viewer = lab.token("tiny", "viewer")
     dead = {}
