@@ -570,7 +570,7 @@ export interface paths {
         };
         /**
          * List Packages
-         * @description The packages of the project's lock.
+         * @description The packages of the environment's lock.
          */
         get: operations["list_packages_api_v1_projects__slug__environment_packages_get"];
         put?: never;
@@ -2149,6 +2149,12 @@ export interface components {
          *         "log": "/api/v1/projects/nyc-flights/environment/log",
          *         "name": "requirements.txt, overlay",
          *         "notes": [],
+         *         "others": [
+         *           {
+         *             "name": "training",
+         *             "state": "none"
+         *           }
+         *         ],
          *         "packages": 12,
          *         "python": "3.12.1",
          *         "shared_with": 1,
@@ -2897,6 +2903,12 @@ export interface components {
          *       "log": "/api/v1/projects/nyc-flights/environment/log",
          *       "name": "requirements.txt, overlay",
          *       "notes": [],
+         *       "others": [
+         *         {
+         *           "name": "training",
+         *           "state": "none"
+         *         }
+         *       ],
          *       "packages": 12,
          *       "python": "3.12.1",
          *       "shared_with": 1,
@@ -2918,6 +2930,11 @@ export interface components {
          *     }
          */
         EnvironmentView: {
+            /**
+             * Environment
+             * @description Its name in [environments]; null: the project's own.
+             */
+            environment: string | null;
             /**
              * State
              * @enum {string}
@@ -2987,6 +3004,11 @@ export interface components {
             kernels_outdated: string[];
             /** @description Null: the manifest has a fault. */
             start: components["schemas"]["KernelStartView"] | null;
+            /**
+             * Others
+             * @description Those that it has beside its own.
+             */
+            others: components["schemas"]["OtherEnvironment"][];
         };
         /**
          * FileChange
@@ -3730,6 +3752,19 @@ export interface components {
              * @description The longest that the whole run may take.
              */
             timeout?: string | null;
+        };
+        /**
+         * OtherEnvironment
+         * @description An environment of the project beside its own, which stages run in that name it.
+         */
+        OtherEnvironment: {
+            /** Name */
+            name: string;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "shared" | "none" | "building" | "ready" | "failed" | "outdated";
         };
         /**
          * OutputView
@@ -4776,6 +4811,11 @@ export interface components {
             };
             /** Cluster */
             cluster: string | null;
+            /**
+             * Environment
+             * @description That its stage asks for; null: the project's own.
+             */
+            environment: string | null;
             /** Key */
             key: string | null;
             /** Deterministic */
@@ -8720,7 +8760,10 @@ export interface operations {
     };
     read_environment_api_v1_projects__slug__environment_get: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description One of [environments] in himalia.toml; absent: the project's own environment. */
+                environment?: string | null;
+            };
             header?: never;
             path: {
                 /** @description The project's name. */
@@ -8835,7 +8878,10 @@ export interface operations {
     };
     build_environment_api_v1_projects__slug__environment_post: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description One of [environments] in himalia.toml; absent: the project's own environment. */
+                environment?: string | null;
+            };
             header?: {
                 /** @description Your own random text for this request: repeated within a day, it makes nothing more. */
                 "idempotency-key"?: string | null;
@@ -8957,7 +9003,10 @@ export interface operations {
     };
     cancel_build_api_v1_projects__slug__environment_delete: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description One of [environments] in himalia.toml; absent: the project's own environment. */
+                environment?: string | null;
+            };
             header?: never;
             path: {
                 /** @description The project's name. */
@@ -9073,6 +9122,8 @@ export interface operations {
     list_packages_api_v1_projects__slug__environment_packages_get: {
         parameters: {
             query?: {
+                /** @description One of [environments] in himalia.toml; absent: the project's own environment. */
+                environment?: string | null;
                 /** @description `next` of the page before; absent: the first page. */
                 cursor?: string | null;
                 /** @description Items of a page, at most. */
@@ -9194,6 +9245,8 @@ export interface operations {
         parameters: {
             query?: {
                 build?: string | null;
+                /** @description One of [environments] in himalia.toml; absent: the project's own environment. */
+                environment?: string | null;
                 /** @description Bytes to leave out at the beginning. */
                 offset?: number;
                 /** @description Go on until the build has ended. */

@@ -39,9 +39,18 @@ export function addEnvironmentCommands(parts: IEnvironmentParts): string[] {
       (state() === 'shared'
         ? trans.__('This project uses the site’s own packages: nothing is to be built.')
         : trans.__('Install what the project’s requirements ask for')),
-    describedBy: { args: { type: 'object', properties: { upgrade: { type: 'boolean' } } } },
-    isEnabled: () => refusal() === null && !['shared', 'building'].includes(state() ?? 'shared'),
-    execute: unless(refusal, args => build(parts, args.upgrade === true))
+    describedBy: {
+      args: {
+        type: 'object',
+        properties: { upgrade: { type: 'boolean' }, name: { type: 'string' } }
+      }
+    },
+    isEnabled: args =>
+      refusal() === null &&
+      (typeof args.name === 'string' || !['shared', 'building'].includes(state() ?? 'shared')),
+    execute: unless(refusal, args =>
+      build(parts, args.upgrade === true, typeof args.name === 'string' ? args.name : null)
+    )
   });
   commands.addCommand(CommandIDs.cancelBuild, {
     label: trans.__('Stop Building the Environment'),
@@ -116,7 +125,12 @@ function addDocument({ app, himalia, restorer, trans }: IEnvironmentParts): void
   });
 }
 
-async function build(parts: IEnvironmentParts, upgrade: boolean): Promise<void> {
+/** @param name - of one of its further environments; null: the project's own */
+async function build(
+  parts: IEnvironmentParts,
+  upgrade: boolean,
+  name: string | null
+): Promise<void> {
   const { app, himalia, trans } = parts;
   const { store } = himalia;
   if (!store) {
@@ -126,11 +140,16 @@ async function build(parts: IEnvironmentParts, upgrade: boolean): Promise<void> 
     const { saveAsked } = await import('./save');
     await saveAsked(app, store);
     const path = at('projects', store.slug, 'environment');
-    const { result } = await himalia.request<BuildAnswer>('POST', path, { upgrade });
+    const which = name === null ? '' : `?environment=${encodeURIComponent(name)}`;
+    const { result } = await himalia.request<BuildAnswer>('POST', path + which, { upgrade });
     if (result === 'unchanged') {
       Notification.info(trans.__('The environment is up to date.'));
     } else if (result === 'switched') {
       Notification.success(trans.__('The same environment was there already: it is in use now.'));
+    } else if (name !== null) {
+      Notification.info(
+        trans.__('%1 is being built. Stages that name it wait until it is ready.', name)
+      );
     } else {
       await app.commands.execute(CommandIDs.openEnvironment);
     }

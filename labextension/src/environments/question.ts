@@ -37,7 +37,14 @@ export function shortDigest(digest: string): string {
 
 /** The environment's state in the user's language. */
 export function environmentWord(environment: Environment, trans: TranslationBundle): string {
-  switch (environment.state) {
+  return environment.state === 'failed' && !failedToBuild(environment)
+    ? trans.__('cannot be built')
+    : stateWord(environment.state, trans);
+}
+
+/** A state of an environment in the user's language. */
+export function stateWord(state: Environment['state'], trans: TranslationBundle): string {
+  switch (state) {
     case 'shared':
       return trans.__('the site’s own');
     case 'none':
@@ -47,7 +54,7 @@ export function environmentWord(environment: Environment, trans: TranslationBund
     case 'ready':
       return trans.__('ready');
     case 'failed':
-      return failedToBuild(environment) ? trans.__('build failed') : trans.__('cannot be built');
+      return trans.__('build failed');
     case 'outdated':
       return trans.__('outdated');
   }

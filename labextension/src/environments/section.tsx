@@ -13,7 +13,8 @@ import {
   environmentState,
   environmentWord,
   failedToBuild,
-  shortDigest
+  shortDigest,
+  stateWord
 } from './question';
 
 interface ISectionProps {
@@ -30,20 +31,25 @@ export default function EnvironmentSection(props: ISectionProps): React.ReactEle
       {environment =>
         awaitsManifest(store, environment) ? (
           <p className="jp-Himalia-muted">{repairFirst(store.project, trans)}</p>
-        ) : environment.state === 'shared' ? (
-          <EmptyState
-            text={trans.__(
-              'The site’s own packages, with Python %1. A requirements file gives the project its own.',
-              environment.python
-            )}
-            action={{
-              label: trans.__('Packages of its own…'),
-              onClick: () => void commands.execute(CommandIDs.ownEnvironment),
-              disabledReason: refusedBy(store.project.role, 'project.edit', trans)
-            }}
-          />
         ) : (
-          <Built environment={environment} {...props} />
+          <>
+            {environment.state === 'shared' ? (
+              <EmptyState
+                text={trans.__(
+                  'The site’s own packages, with Python %1. A requirements file gives the project its own.',
+                  environment.python
+                )}
+                action={{
+                  label: trans.__('Packages of its own…'),
+                  onClick: () => void commands.execute(CommandIDs.ownEnvironment),
+                  disabledReason: refusedBy(store.project.role, 'project.edit', trans)
+                }}
+              />
+            ) : (
+              <Built environment={environment} {...props} />
+            )}
+            {environment.others.length > 0 && <Others environment={environment} {...props} />}
+          </>
         )
       }
     </PartBody>
@@ -107,6 +113,30 @@ function Built(props: ISectionProps & { environment: Environment }): React.React
       </div>
       <Outdated {...props} />
     </div>
+  );
+}
+
+/** The project's further environments, which stages run in that name them. */
+function Others(props: ISectionProps & { environment: Environment }): React.ReactElement {
+  const { environment, store, commands, trans } = props;
+  const refused = refusedBy(store.project.role, 'environment.build', trans);
+  return (
+    <ul className="jp-Himalia-items" role="list" aria-label={trans.__('Environments of stages')}>
+      {environment.others.map(({ name, state }) => (
+        <li key={name} className="jp-Himalia-itemHead">
+          <StateDot state={environmentState(state)} label={stateWord(state, trans)} trans={trans} />
+          <span className="jp-Himalia-fill">{name}</span>
+          {!['ready', 'building', 'shared'].includes(state) && (
+            <ActionButton
+              label={state === 'failed' ? trans.__('Build again') : trans.__('Build')}
+              title={trans.__('Install what [environments.%1] asks for', name)}
+              disabledReason={refused}
+              onClick={() => void commands.execute(CommandIDs.buildEnvironment, { name })}
+            />
+          )}
+        </li>
+      ))}
+    </ul>
   );
 }
 

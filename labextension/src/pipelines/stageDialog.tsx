@@ -196,7 +196,7 @@ function StageForm(props: IStageFormProps): React.ReactElement {
     </FormField>
   );
   const known = parameters.map(({ name, default: text }) => `${name} = ${text}`).join(', ');
-  const more = ['after', 'timeout', 'retries', 'cache', 'pool', 'cluster'] as const;
+  const more = ['after', 'timeout', 'retries', 'cache', 'pool', 'cluster', 'environment'] as const;
   // at first alone: it does not fold while something is typed
   const [open] = React.useState(() =>
     more.some(key => value[key] !== '' || faulty.split('.').includes(key))
@@ -246,7 +246,14 @@ function StageForm(props: IStageFormProps): React.ReactElement {
           trans.__('key (when nothing has changed), never, always, or a longest age such as 24h.')
         )}
         {line('pool', trans.__('Pool'), trans.__('Whose limit it counts towards.'))}
-        {line('cluster', trans.__('Cluster'), trans.__('The Dask cluster that it uses.'))}
+        {line('cluster', trans.__('Cluster'), trans.__('The Dask cluster that it runs on.'))}
+        {line(
+          'environment',
+          trans.__('Environment'),
+          trans.__(
+            'One of [environments] in himalia.toml, or site for the site’s own packages. Empty: the project’s.'
+          )
+        )}
       </details>
     </>
   );

@@ -16,11 +16,12 @@ export interface IStageDraft {
   cache: string;
   pool: string;
   cluster: string;
+  environment: string;
 }
 
 /** Keys of the stage's table, beside `notebook` and `params`, in the order in which a new one has them. */
 const LISTS = ['inputs', 'outputs', 'after'] as const;
-const WORDS = ['cluster', 'timeout', 'cache', 'pool'] as const;
+const WORDS = ['cluster', 'environment', 'timeout', 'cache', 'pool'] as const;
 
 /** A stage that is there. */
 export function draftOf(stage: Stage): IStageDraft {
@@ -41,7 +42,8 @@ export function draftOf(stage: Stage): IStageDraft {
     retries: word('retries'),
     cache: word('cache'),
     pool: word('pool'),
-    cluster: stage.cluster ?? ''
+    cluster: stage.cluster ?? '',
+    environment: word('environment')
   };
 }
 
@@ -62,7 +64,8 @@ export function newDraft(
     retries: '',
     cache: '',
     pool: '',
-    cluster: ''
+    cluster: '',
+    environment: ''
   };
 }
 

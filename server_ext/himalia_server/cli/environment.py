@@ -11,7 +11,13 @@ from .api import Api, at, connect
 from .options import as_json, in_project
 from .output import Progress, ago, print_json, several, size, table
 
+which = click.option(
+    "--environment", "-e", "name", metavar="NAME", help="One of [environments] in himalia.toml. Default: its own."
+)
 ENDS = ("environment.ready", "environment.failed", "environment.cancelled")
+
+
+_STATES = {"none": "not built yet"}
 
 
 @click.group()
@@ -21,28 +27,30 @@ def environment() -> None:
 
 @environment.command("show")
 @in_project
+@which
 @as_json
-def show(slug: str, json_: bool) -> None:
+def show(slug: str, name: str | None, json_: bool) -> None:
     """What a project runs in, and whether that is what its himalia.toml asks for."""
-    _print(connect().get(_at(slug)), json_)
+    _print(connect().get(_at(slug), **_of(name)), json_)
 
 
 @environment.command("build")
 @in_project
+@which
 @click.option("--upgrade", is_flag=True, help="Take the newest versions that the source allows.")
 @click.option("--follow/--no-follow", default=None, help="Wait, and tell how far it is. Default: on a terminal.")
 @as_json
-def build(slug: str, upgrade: bool, follow: bool | None, json_: bool) -> None:
+def build(slug: str, name: str | None, upgrade: bool, follow: bool | None, json_: bool) -> None:
     """Build the environment that a project's himalia.toml asks for, unless it is there."""
     api = connect()
     before = api.get("/service")["last_event"]
-    answer = api.post(_at(slug), {"upgrade": upgrade})
+    answer = api.post(_at(slug), {"upgrade": upgrade}, params=_of(name))
     view = answer["environment"]
     if view["state"] == "building" and (sys.stderr.isatty() if follow is None else follow):
         progress = Progress(1, quiet=json_)
         try:
-            progress.step(f"environment of {slug}")
-            view = _follow(api, slug, view, before, progress)
+            progress.step(f"environment {name} of {slug}" if name else f"environment of {slug}")
+            view = _follow(api, slug, name, view, before, progress)
             progress.done(view["build"]["state"])
         finally:
             progress.close()
@@ -51,12 +59,15 @@ def build(slug: str, upgrade: bool, follow: bool | None, json_: bool) -> None:
     else:
         _print(view, json_)
         if view["state"] == "building":
-            click.echo(f"It is built in the background: himalia environment log --project {slug} --follow")
+            chosen = f" -e {name}" if name else ""
+            click.echo(f"It is built in the background: himalia environment log{chosen} --project {slug} --follow")
     if view["state"] == "failed":
         raise SystemExit(1)
 
 
-def _follow(api: Api, slug: str, view: dict[str, Any], after: int, progress: Progress) -> dict[str, Any]:
+def _follow(
+    api: Api, slug: str, name: str | None, view: dict[str, Any], after: int, progress: Progress
+) -> dict[str, Any]:
     """Tell each step until the build has ended; survives a restart of the service."""
     build_id = view["build"]["id"]
     for event in api.events(after):
@@ -67,7 +78,7 @@ def _follow(api: Api, slug: str, view: dict[str, Any], after: int, progress: Pro
         elif event["topic"] == "environment.step":
             progress.update(event["data"]["step"])
         if event["topic"] in (*ENDS, "reconnected"):
-            view = api.get(_at(slug))
+            view = api.get(_at(slug), **_of(name))
             if view["build"]["id"] != build_id or view["build"]["state"] != "building":
                 return view
     return view
@@ -75,19 +86,21 @@ def _follow(api: Api, slug: str, view: dict[str, Any], after: int, progress: Pro
 
 @environment.command("cancel")
 @in_project
+@which
 @as_json
-def cancel(slug: str, json_: bool) -> None:
+def cancel(slug: str, name: str | None, json_: bool) -> None:
     """Stop the build that runs; what was there before stays."""
-    _print(connect().request("DELETE", _at(slug)), json_)
+    _print(connect().request("DELETE", _at(slug), params=_of(name)), json_)
 
 
 @environment.command("log")
 @in_project
+@which
 @click.option("--build", "build_id", help="Of this build. Default: of the last one.")
 @click.option("--follow/--no-follow", default=None, help="Until the build has ended. Default: on a terminal.")
-def log(slug: str, build_id: str | None, follow: bool | None) -> None:
+def log(slug: str, name: str | None, build_id: str | None, follow: bool | None) -> None:
     """What a build has said."""
-    chosen = {"build": build_id} if build_id else {}
+    chosen = _of(name) | ({"build": build_id} if build_id else {})
     going = sys.stdout.isatty() if follow is None else follow
     for block in connect().blocks(_at(slug) + "/log", follow=going, **chosen):
         sys.stdout.buffer.write(block)
@@ -96,10 +109,11 @@ def log(slug: str, build_id: str | None, follow: bool | None) -> None:
 
 @environment.command("packages")
 @in_project
+@which
 @as_json
-def packages(slug: str, json_: bool) -> None:
+def packages(slug: str, name: str | None, json_: bool) -> None:
     """The packages of a project's lock."""
-    items = list(connect().items(_at(slug) + "/packages"))
+    items = list(connect().items(_at(slug) + "/packages", **_of(name)))
     if json_:
         print_json(items)
         return
@@ -143,6 +157,10 @@ def _at(slug: str) -> str:
     return at("projects", slug, "environment")
 
 
+def _of(name: str | None) -> dict[str, str]:
+    return {"environment": name} if name else {}
+
+
 def _print(view: dict[str, Any], json_: bool) -> None:
     if json_:
         print_json(view)
@@ -162,8 +180,11 @@ def _print(view: dict[str, Any], json_: bool) -> None:
         count = len(view["kernels_outdated"])
         run = "runs" if count == 1 else "run"
         click.echo(f"  restart to use it: {several(count, 'kernel')} {run} with another environment")
-    if view["start"] is not None:
+    if view["start"] is not None and view["environment"] is None:
         _print_start(view["start"])
+    if view["others"]:
+        states = [f"{one['name']} ({_STATES.get(one['state'], one['state'])})" for one in view["others"]]
+        click.echo(f"  for stages that name them: {', '.join(states)}")
 
 
 def _headline(view: dict[str, Any]) -> str:
@@ -173,7 +194,9 @@ def _headline(view: dict[str, Any]) -> str:
     wanted = f": {view['source']}, {view['kind']}" if view["source"] else ""
     until = {"building": " until it is ready", "none": " until then"}.get(view["state"], "")
     used = "the environment that was built before" if view["packages"] is not None else "the site's own packages"
-    state = {"none": "not built yet"}.get(view["state"], view["state"])
+    state = _STATES.get(view["state"], view["state"])
+    if view["environment"] is not None:  # nothing runs in another one instead
+        return f"{state}{wanted}"
     return f"{state}{wanted}; kernels use {used} (Python {view['python']}){until}"
 
 

@@ -28,7 +28,7 @@ from .faults import Fault
 from .lock import Lock, LockFault, environment_key
 from .resolve import resolve
 from .site_packages import find_python, quarrels, site_digest, site_folders, site_versions
-from .source import LOCK, Source, read_lock
+from .source import Source, read_lock
 from .uv import BuildFault, Uv, redacted, say, uv_program
 
 MARKER = "complete.json"
@@ -117,12 +117,12 @@ class Builder:
 
     def lock(self, python: tuple[str, str]) -> tuple[Lock, bool]:
         """The lock to build from, and whether it was resolved just now."""
-        kept = read_lock(self.project)
+        kept, name = read_lock(self.project, self.source.lock), self.source.lock
         if kept is not None and kept.source == self.source.digest and not self.upgrade:
-            say(f"{LOCK} is up to date with {self.source.path}.")
+            say(f"{name} is up to date with {self.source.path}.")
             return kept, False
         self.step("resolving")
-        say(f"{LOCK} is {'older than' if kept else 'not there: it is made from'} {self.source.path}.")
+        say(f"{name} is {'older than' if kept else 'not there: it is made from'} {self.source.path}.")
         site = site_versions() if self.source.overlay else {}
         lock = resolve(self.uv, self.project, self.place, self.source, python, site, None if self.upgrade else kept)
         return lock, True
@@ -203,7 +203,7 @@ class Builder:
 
     def keep(self, lock: Lock) -> None:
         """Write the lock into the project, unless the same is there."""
-        path = self.project / LOCK
+        path = self.project / self.source.lock
         text = Lock(lock.entries, self.source.digest).text
         path.parent.mkdir(exist_ok=True)
         if not path.parent.resolve().is_relative_to(self.project.resolve()):
@@ -217,7 +217,7 @@ class Builder:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        say(f"{LOCK} was written; commit it.")
+        say(f"{self.source.lock} was written; commit it.")
 
     def _ask(self, program: Path, code: str) -> str:
         asked = subprocess.run([program, "-c", code], cwd=self.place, capture_output=True, text=True, check=False)

@@ -150,7 +150,8 @@ class Followers:
                 return
             row.step = step
             project = change.session.get_one(Project, row.project_id)
-            change.event("environment.step", build_id, {"state": "building", "step": step}, project)
+            data = {"state": "building", "environment": row.name, "step": step}
+            change.event("environment.step", build_id, data, project)
 
     def _tell(self, build_id: str, outcome: dict[str, Any] | None, end: Exit | None) -> None:
         if outcome is None:

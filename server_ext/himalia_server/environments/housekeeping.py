@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -13,6 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ..locking import try_lock
+from ..projects import ManifestFault
 from ..service.auth import Principal
 from ..store import Build, Environment, Kernel, Project, Run
 from .follow import child_name
@@ -39,6 +41,7 @@ def stored(manager: Environments) -> list[StoredEnvironment]:
     """All environments of the site, the oldest first."""
     with manager.context.database.read() as session:
         users = list(session.scalars(select(Project.environment_id).where(Project.environment_id.is_not(None))))
+        users += list(_named(session).values())
         needed = _needed(session)
         rows = list(session.scalars(select(Environment).order_by(Environment.id)))
     return [
@@ -95,7 +98,15 @@ def _needed(session: Session) -> set[str | None]:
 
 
 def _users(session: Session) -> set[str | None]:
-    return set(session.scalars(select(Project.environment_id)))
+    return set(session.scalars(select(Project.environment_id))) | set(_named(session).values())
+
+
+def _named(session: Session) -> dict[tuple[str, str | None], str | None]:
+    """Project and name → the environment that a further one of a project is now."""
+    ready = select(Build.project_id, Build.name, Build.environment_id).where(
+        Build.name.is_not(None), Build.state == "ready", Build.environment_id.is_not(None)
+    )
+    return {(row[0], row[1]): row[2] for row in session.execute(ready.order_by(Build.id))}
 
 
 def _lived_in(folders: list[str]) -> set[str]:
@@ -135,18 +146,20 @@ def _remove(folder: Path) -> None:
 
 
 def _forget_builds(manager: Environments) -> None:
-    """Keep the last builds of each project, and the one that made what it uses."""
+    """Keep the last builds of each environment of a project, and the one that made what it uses."""
     with manager.context.database.read() as session:
         rows = list(session.scalars(select(Build).order_by(Build.id.desc())))
-    kept: dict[str, int] = {}
-    good: set[str] = set()
+    nobodys = _nobodys(manager, {(row.project_id, row.name) for row in rows if row.name is not None})
+    kept: dict[tuple[str, str | None], int] = {}
+    good: set[tuple[str, str | None]] = set()
     old = []
     for row in rows:
-        kept[row.project_id] = kept.get(row.project_id, 0) + 1
-        first_good = row.state == "ready" and row.project_id not in good
+        which = (row.project_id, row.name)
+        kept[which] = kept.get(which, 0) + 1
+        first_good = row.state == "ready" and which not in good
         if first_good:
-            good.add(row.project_id)
-        if kept[row.project_id] > BUILDS and row.state != "building" and not first_good:
+            good.add(which)
+        if row.state != "building" and ((kept[which] > BUILDS and not first_good) or which in nobodys):
             old.append(row.id)
     for build_id in old:
         with manager.context.change() as change:
@@ -154,3 +167,15 @@ def _forget_builds(manager: Environments) -> None:
             if row_ is not None:
                 change.session.delete(row_)
         manager.context.site.log(child_name(build_id)).unlink(missing_ok=True)
+
+
+def _nobodys(manager: Environments, named: set[tuple[str, str | None]]) -> set[tuple[str, str | None]]:
+    """Of these, by project and name, those that the project's manifest has no longer."""
+    with manager.context.database.read() as session:
+        found = {key: session.get(Project, key) for key in {key for key, _ in named}}
+    gone = set[tuple[str, str | None]]()
+    for key, project in found.items():
+        with suppress(ManifestFault):  # whoever edits it may be about to name it again
+            names = manager.reader.names(project) if project is not None else []
+            gone |= {(other, name) for other, name in named if other == key and name not in names}
+    return gone

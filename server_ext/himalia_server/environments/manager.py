@@ -4,29 +4,29 @@ from __future__ import annotations
 
 import logging
 import os
-import platform
 import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from ..projects import SHARED, EnvironmentGrant, KernelStartView, ManifestFault, Projects, Used
+from ..projects import SHARED, SITE, EnvironmentGrant, Projects, Used
 from ..service.auth import Principal
 from ..service.context import Change, Context
 from ..service.once import Once
-from ..service.problems import Conflict, NotFound, Problem
+from ..service.problems import Conflict, Problem
 from ..service.site import private_folder
 from ..store import Build, Environment, Project, now
 from .build import Built, key_of, read_marker
 from .follow import Followers, child_name
-from .models import BuildAnswer, BuildView, EnvironmentView, PackageView
+from .models import BuildAnswer, EnvironmentView
+from .reading import EnvironmentReader
 from .site_packages import find_python
-from .source import Source, read_lock, read_source
-from .status import Status, builds_of, name_of, note_for, outdated_kernels, read_status, tried
+from .source import Source, read_lock
+from .status import Status, builds_of, name_of, note_for, outdated_kernels, tried
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +36,7 @@ class Environments:
 
     def __init__(self, context: Context, projects: Projects, clock: Callable[[], float] = now) -> None:
         self.context, self.projects, self.clock = context, projects, clock
+        self.reader = EnvironmentReader(context, projects)
         self.root = private_folder(context.site.home / "environments")
         self.lock = threading.RLock()
         """Held while an environment is given to a project, or taken from the disk."""
@@ -43,92 +44,29 @@ class Environments:
         projects.kernels.environment_of = self.for_kernel
         projects.kernels.environment_for_run = self.for_run
 
-    def status(self, project: Project) -> Status:
-        """What the project asks for, against what it has."""
-        return read_status(self.context, project, lambda: self.wanted(project))
-
-    def wanted(self, project: Project) -> Source | None:
-        """What the project asks for; None: the site's own environment.
-
-        Raises:
-            ManifestFault, SourceFault: it cannot be known.
-        """
-        return read_source(Path(project.path), self.projects.kernels.manifest(project).environment)
-
-    def view(self, project: Project) -> EnvironmentView:
-        """For who may read the project."""
-        status = self.status(project)
-        used, source, last = status.used, status.source, status.last
-        built = read_marker(Path(used.folder)) if used else None
-        with self.context.database.read() as session:
-            kernels = outdated_kernels(session, project, used)
-            query = select(func.count()).select_from(Project)
-            others = (
-                session.scalar(query.where(Project.environment_id == used.id, Project.id != project.id)) if used else 0
-            )
-        failed = status.state == "failed" and last is not None and status.error == last.error
-        return EnvironmentView(
-            state=status.state,
-            source=source.path if source else None,
-            kind=source.kind if source else None,
-            digest=used.lock if used else SHARED.digest,
-            name=name_of(used, source),
-            python=built.version if built else platform.python_version(),
-            interpreter=used.python if used else sys.executable,
-            packages=used.packages if used else None,
-            bytes=used.bytes if used else None,
-            shared_with=others or 0,
-            reason=status.reason,
-            error=status.error,
-            package=last.package if failed and last else None,
-            notes=built.notes if built else [],
-            build=build_view(last) if last else None,
-            log=f"/api/v1/projects/{project.slug}/environment/log" if last else None,
-            kernels_outdated=kernels,
-            start=self._start_view(project, used.python if used else sys.executable),
-        )
-
-    def _start_view(self, project: Project, python: str) -> KernelStartView | None:
-        try:
-            return self.projects.kernels.start_view(project, python)
-        except ManifestFault:
-            return None  # the fault is told by `status`
-
-    def packages(self, project: Project) -> list[PackageView]:
-        """The project's lock.
-
-        Raises:
-            NotFound: it has none (yet).
-        """
-        lock = read_lock(Path(project.path))
-        if lock is None:
-            raise NotFound(
-                f"{project.slug} has no lock of its environment (yet).",
-                hint=f"himalia environment build --project {project.slug}, if himalia.toml has [environment].",
-            )
-        used = self.status(project).used
-        built = read_marker(Path(used.folder)) if used else None
-        python = built.version if built else platform.python_version()
-        return [
-            PackageView(name=entry.name, version=entry.version, marker=entry.marker, installed=entry.applies(python))
-            for entry in lock.entries
-        ]
-
     def build(
-        self, principal: Principal | None, project: Project, *, upgrade: bool = False, once: Once | None = None
+        self,
+        principal: Principal | None,
+        project: Project,
+        name: str | None = None,
+        *,
+        upgrade: bool = False,
+        once: Once | None = None,
     ) -> BuildAnswer:
-        """Have the project's environment built, when it is not what is asked for.
+        """Have the project's environment *name*, or its own, built, when it is not what is asked for.
 
         Raises:
             ManifestFault, SourceFault: what is asked for cannot be known. Conflict: the project is being deleted.
+            NotFound: it has no environment *name*.
         """
         with self.lock:
-            source = self.wanted(project)
-            status = self.status(project)
+            source = self.reader.wanted(project, name)
+            status = self.reader.status(project, name)
             result: Literal["unchanged", "running", "switched", "started"]
             if source is None:
                 result = "unchanged" if status.used is None else "switched"
-                self._give(project, None, None)
+                if name is None:
+                    self._give(project, None, None)
             elif status.last is not None and status.last.state == "building" and status.last.source == source.digest:
                 result = "running"
             elif status.state == "ready" and not upgrade:
@@ -136,18 +74,18 @@ class Environments:
             else:
                 found = None if upgrade else self._existing(project, source)
                 if found is not None:
-                    self._adopt(principal, project, source, found, once)
+                    self._adopt(principal, project, name, source, found, once)
                     result = "switched"
                 else:
                     if status.last is not None and status.last.state == "building":
                         self._cancel(principal, project, status.last.id)
-                    self._start(principal, project, source, upgrade, once)
+                    self._start(principal, project, name, source, upgrade, once)
                     result = "started"
-        return BuildAnswer(result=result, environment=self.view(project))
+        return BuildAnswer(result=result, environment=self.reader.view(project, name))
 
     def _existing(self, project: Project, source: Source) -> Environment | None:
         """The environment of the project's own lock, when it is on the disk already."""
-        lock = read_lock(Path(project.path))
+        lock = read_lock(Path(project.path), source.lock)
         if lock is None or lock.source != source.digest:
             return None
         with self.context.database.read() as session:
@@ -161,33 +99,50 @@ class Environments:
         return None
 
     def _start(
-        self, principal: Principal | None, project: Project, source: Source, upgrade: bool, once: Once | None
+        self,
+        principal: Principal | None,
+        project: Project,
+        name: str | None,
+        source: Source,
+        upgrade: bool,
+        once: Once | None,
     ) -> None:
         with self.context.change(principal) as change:
             change.require_live(project)
-            row = self._row(change, principal, project, source)
+            row = self._row(change, principal, project, name, source)
             row.step = "starting"
             change.made(once, row.id)
             change.audit("environment.build", project, row.id, source=source.path, upgrade=upgrade)
-            change.event("environment.building", row.id, {"state": "building", "step": row.step}, project)
+            data = {"state": "building", "environment": name, "step": row.step}
+            change.event("environment.building", row.id, data, project)
         self.followers.begin(row, project, source, upgrade)
 
     def _adopt(
-        self, principal: Principal | None, project: Project, source: Source, found: Environment, once: Once | None
+        self,
+        principal: Principal | None,
+        project: Project,
+        name: str | None,
+        source: Source,
+        found: Environment,
+        once: Once | None,
     ) -> None:
         """Use an environment that is there; written down as a build that took no time."""
         with self.context.change(principal) as change:
             change.require_live(project)
-            row = self._row(change, principal, project, source)
+            row = self._row(change, principal, project, name, source)
             row.state, row.environment_id, row.ended_at = "ready", found.id, row.created_at
             change.made(once, row.id)
             change.audit("environment.build", project, row.id, source=source.path, environment=found.key)
-        self._give(project, found, row.id)
+            if name is not None:
+                change.event("environment.ready", row.id, _ready(name, found, []), project)
+        if name is None:
+            self._give(project, found, row.id)
 
     @staticmethod
-    def _row(change: Change, principal: Principal | None, project: Project, source: Source) -> Build:
+    def _row(change: Change, principal: Principal | None, project: Project, name: str | None, source: Source) -> Build:
         row = Build(
             project_id=project.id,
+            name=name,
             state="building",
             source=source.digest,
             created_by=principal.user if principal else "himalia",
@@ -209,13 +164,16 @@ class Environments:
                 row.step, row.ended_at = None, max(now(), row.created_at)
                 if built is None:
                     row.state, row.error, row.package = "failed", error, package and package[:200]
-                    data = {"state": "failed", "error": error, "package": row.package}
+                    data = {"state": "failed", "environment": row.name, "error": error, "package": row.package}
                     change.event("environment.failed", build_id, data, project)
                 else:
                     environment = self._register(change.session, built)
                     row.state, row.environment_id = "ready", environment.id
-                    self._switch(change, project, environment, build_id)
-                    switched = project
+                    if row.name is None:
+                        self._switch(change, project, environment, build_id)
+                        switched = project
+                    else:
+                        change.event("environment.ready", build_id, _ready(row.name, environment, []), project)
             if switched is not None:
                 self.projects.try_kernelspec(switched)
 
@@ -247,22 +205,24 @@ class Environments:
         project.python = environment.python if environment else sys.executable
         project.environment_id = environment.id if environment else None
         kernels = outdated_kernels(change.session, project, environment)
-        digest = environment.lock if environment else SHARED.digest
-        data = {"state": "ready", "digest": digest, "kernels_outdated": kernels}
-        change.event("environment.ready", build_id, data, project)
+        change.event("environment.ready", build_id, _ready(None, environment, kernels), project)
 
-    def cancel(self, principal: Principal, project: Project) -> EnvironmentView:
-        """Stop the build that runs.
+    def cancel(self, principal: Principal, project: Project, name: str | None = None) -> EnvironmentView:
+        """Stop the build that runs, of its environment *name* or its own.
 
         Raises:
             Conflict: none does.
         """
         with self.lock:
-            last = self.status(project).last
+            last = self.reader.status(project, name).last
             if last is None or last.state != "building":
-                raise Conflict(f"No environment of {project.slug} is being built.", hint="There is nothing to stop.")
+                which = f"The environment {name}" if name else "No environment"
+                raise Conflict(
+                    f"{which} of {project.slug} is {'not ' if name else ''}being built.",
+                    hint="There is nothing to stop.",
+                )
             self._cancel(principal, project, last.id)
-        return self.view(project)
+        return self.reader.view(project, name)
 
     def _cancel(self, principal: Principal | None, project: Project, build_id: str) -> None:
         with self.context.change(principal) as change:
@@ -270,57 +230,70 @@ class Environments:
             row.state, row.step, row.ended_at = "cancelled", None, max(now(), row.created_at)
             row.error = f"{principal.user if principal else 'himalia'} stopped it"
             change.audit("environment.cancel", project, build_id)
-            change.event("environment.cancelled", build_id, {"state": "cancelled"}, project)
+            data = {"state": "cancelled", "environment": row.name}
+            change.event("environment.cancelled", build_id, data, project)
         self.context.children.stop(child_name(build_id))
 
-    def repeated(self, project: Project) -> BuildAnswer:
+    def repeated(self, project: Project, name: str | None = None) -> BuildAnswer:
         """The answer to a request that was answered before."""
-        view = self.view(project)
+        view = self.reader.view(project, name)
         return BuildAnswer(result="running" if view.state == "building" else "unchanged", environment=view)
 
-    def for_kernel(self, project: Project) -> Used:
-        """What a kernel that starts now runs in; it never waits. A first build is begun by it."""
-        status = self.status(project)
+    def for_kernel(self, project: Project, name: str | None = None) -> Used:
+        """What a kernel that starts now runs in; it never waits. A first build is begun by it.
+
+        Of another environment than the project's own, *name*, it only tells.
+        """
+        if name == SITE:
+            return Used(sys.executable, SHARED)
+        status = self.reader.status(project, name)
+        if name is not None:
+            return self._used(status)
         if status.source is None and status.used is not None and status.state == "shared":
             self._give(project, None, None)
-            status = self.status(project)
+            status = self.reader.status(project)
         elif status.state == "none" and status.source is not None and not tried(status):
             try:
                 self.build(None, project)
-                status = self.status(project)
+                status = self.reader.status(project)
             except (Problem, OSError, RuntimeError) as error:
                 log.warning("an environment cannot be built now", exc_info=error, extra={"project": project.slug})
-        return self._used(project, status, note=note_for(project, status))
+        return self._used(status, note=note_for(project, status))
 
-    def for_run(self, project: Project, *, begun: bool = False) -> Used:
-        """What a run that starts now runs in: what is asked for, and nothing else.
+    def for_run(self, project: Project, name: str | None = None, *, begun: bool = False) -> Used:
+        """What a run that starts now, or a stage of it that asks for *name*, runs in: what is asked for, nothing else.
 
         *begun*: the run waits already, so that it does not build again what somebody stopped.
         """
-        status = self.status(project)
+        if name == SITE:
+            return Used(sys.executable, SHARED)
+        status = self.reader.status(project, name)
+        which = f"environment {name}" if name else "environment"
         stopped = status.last is not None and status.last.state == "cancelled" and tried(status)
         if status.state in ("none", "outdated") and not (begun and stopped):
             try:
-                self.build(None, project)
+                self.build(None, project, name)
             except Problem as problem:
-                return self._used(project, status, refused=problem.detail)
-            status = self.status(project)
+                return self._used(status, refused=problem.detail)
+            status = self.reader.status(project, name)
         if status.state in ("ready", "shared"):
             if status.state == "shared" and status.used is not None:
                 self._give(project, None, None)
-                status = self.status(project)
-            return self._used(project, status)
+                status = self.reader.status(project)
+            return self._used(status)
         if status.state == "building" and status.last is not None:
             step = f" ({status.last.step})" if status.last.step else ""
-            return self._used(project, status, waiting=f"waiting because the environment is being built{step}")
+            return self._used(status, waiting=f"waiting because the {which} is being built{step}")
         why = status.error or (status.last.error if status.last else None) or "it was not built"
-        return self._used(project, status, refused=f"The environment of {project.slug} could not be built: {why}")
+        return self._used(status, refused=f"The {which} of {project.slug} could not be built: {why}")
 
-    def _used(self, project: Project, status: Status, **told: str | None) -> Used:
+    @staticmethod
+    def _used(status: Status, note: str | None = None, waiting: str | None = None, refused: str | None = None) -> Used:
         used = status.used
         if used is None or not os.access(used.python, os.X_OK):
-            return Used(sys.executable, SHARED, **told)
-        return Used(used.python, EnvironmentGrant(digest=used.lock, name=name_of(used, status.source)), **told)
+            return Used(sys.executable, SHARED, note, waiting, refused)
+        grant = EnvironmentGrant(digest=used.lock, name=name_of(used, status.source))
+        return Used(used.python, grant, note, waiting, refused, used.overlay)
 
     def resume(self) -> None:
         """Go on with builds that a service before this one began; forget environments that are gone."""
@@ -349,29 +322,6 @@ class Environments:
         for row in rows:
             self.followers.follow(row.id)
 
-    def log_of(self, project: Project, build_id: str | None) -> tuple[Path, str]:
-        """The log of a build (None: of the last one), and the build's id.
-
-        Raises:
-            NotFound: there is none.
-        """
-        with self.context.database.read() as session:
-            row = session.get(Build, build_id) if build_id else session.scalar(builds_of(project).limit(1))
-        if row is None or row.project_id != project.id:
-            raise NotFound(
-                f"{project.slug} has no build {build_id!r}."
-                if build_id
-                else f"{project.slug} has built no environment.",
-                hint=f"himalia environment show --project {project.slug}",
-            )
-        return self.context.site.log(child_name(row.id)), row.id
-
-    def build_state(self, build_id: str) -> str | None:
-        """The state of a build; None when there is none."""
-        with self.context.database.read() as session:
-            row = session.get(Build, build_id)
-            return row.state if row else None
-
     def stop_all(self, project: Project) -> None:
         """Stop what is built for a project (it comes to rest); what was there before stays."""
         with self.lock:
@@ -391,15 +341,6 @@ class Environments:
             self.context.site.log(child_name(row.id)).unlink(missing_ok=True)
 
 
-def build_view(row: Build) -> BuildView:
-    """As it crosses the wire."""
-    return BuildView(
-        id=row.id,
-        state=row.state,
-        step=row.step,
-        error=row.error,
-        package=row.package,
-        created_by=row.created_by,
-        created_at=row.created_at,
-        ended_at=row.ended_at,
-    )
+def _ready(name: str | None, environment: Environment | None, kernels: list[str]) -> dict[str, Any]:
+    digest = environment.lock if environment else SHARED.digest
+    return {"state": "ready", "environment": name, "digest": digest, "kernels_outdated": kernels}

@@ -21,6 +21,7 @@ _BUILD: dict[str, Any] = {
     "ended_at": 1790000012.5,
 }
 _VIEW: dict[str, Any] = {
+    "environment": None,
     "state": "ready",
     "source": "requirements.txt",
     "kind": "overlay",
@@ -47,6 +48,7 @@ _VIEW: dict[str, Any] = {
         "forks": 12,
         "kernels": 2,
     },
+    "others": [{"name": "training", "state": "none"}],
 }
 
 
@@ -73,6 +75,13 @@ class BuildView(BaseModel):
     ended_at: float | None
 
 
+class OtherEnvironment(BaseModel):
+    """An environment of the project beside its own, which stages run in that name it."""
+
+    name: str
+    state: State
+
+
 class EnvironmentView(BaseModel):
     """What the project's code runs in, and whether that is what himalia.toml asks for.
 
@@ -81,6 +90,7 @@ class EnvironmentView(BaseModel):
     """
 
     model_config = ConfigDict(json_schema_extra={"examples": [_VIEW]})
+    environment: Annotated[str | None, Field(description="Its name in [environments]; null: the project's own.")]
     state: State
     source: Annotated[str | None, Field(description="The file that says what is in it; null: the site's own.")]
     kind: Literal["overlay", "isolated"] | None
@@ -99,6 +109,7 @@ class EnvironmentView(BaseModel):
     log: Annotated[str | None, Field(description="Address of the last build's log.")]
     kernels_outdated: Annotated[list[str], Field(description="Kernels to restart, to have them use this environment.")]
     start: Annotated[KernelStartView | None, Field(description="Null: the manifest has a fault.")]
+    others: Annotated[list[OtherEnvironment], Field(description="Those that it has beside its own.")]
 
 
 class BuildAnswer(BaseModel):

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import StreamingResponse
 
 from ..service.auth import Caller, authorize, authorize_site
-from ..service.inputs import BIGGEST, Known, Slug
+from ..service.inputs import BIGGEST, Known, Slug, visible
 from ..service.once import OnceKey, make_once
 from ..service.paging import Limit, NameCursor, page_of
 from ..service.replies import errors
@@ -42,40 +42,59 @@ def _manager(request: Request) -> Environments:
 Manager = Annotated[Environments, Depends(_manager)]
 
 
+Which = Annotated[
+    Annotated[str, visible(63)] | None,
+    Query(description="One of [environments] in himalia.toml; absent: the project's own environment."),
+]
+
+
 @router.get(OF_PROJECT, responses=refusals)
-def read_environment(slug: Slug, caller: Caller, manager: Manager) -> EnvironmentView:
+def read_environment(slug: Slug, caller: Caller, manager: Manager, environment: Which = None) -> EnvironmentView:
     """What the project's code runs in, and whether that is what its manifest asks for."""
-    return manager.view(authorize(manager.context, caller, slug, "environment.read"))
+    return manager.reader.view(authorize(manager.context, caller, slug, "environment.read"), environment)
 
 
 @router.post(OF_PROJECT, status_code=202, responses=refusals)
 def build_environment(
-    slug: Slug, body: EnvironmentBuild, caller: Caller, manager: Manager, once: OnceKey
+    slug: Slug,
+    body: EnvironmentBuild,
+    caller: Caller,
+    manager: Manager,
+    once: OnceKey,
+    environment: Which = None,
 ) -> BuildAnswer:
     """Build it in the background, unless it is up to date or being built already."""
     project = authorize(manager.context, caller, slug, "environment.build")
     return make_once(
         once,
         manager.context,
-        lambda: manager.build(caller, project, upgrade=body.upgrade, once=once),
-        lambda _build: manager.repeated(project),
+        lambda: manager.build(caller, project, environment, upgrade=body.upgrade, once=once),
+        lambda _build: manager.repeated(project, environment),
     )
 
 
 @router.delete(OF_PROJECT, responses=refusals)
-def cancel_build(slug: Slug, caller: Caller, manager: Manager) -> EnvironmentView:
+def cancel_build(slug: Slug, caller: Caller, manager: Manager, environment: Which = None) -> EnvironmentView:
     """Stop the build that runs; the environment that was there before stays."""
-    return manager.cancel(caller, authorize(manager.context, caller, slug, "environment.build"))
+    return manager.cancel(caller, authorize(manager.context, caller, slug, "environment.build"), environment)
 
 
 @router.get(OF_PROJECT + "/packages", responses=refusals)
 def list_packages(
-    slug: Slug, caller: Caller, manager: Manager, cursor: NameCursor = None, limit: Limit = 200
+    slug: Slug,
+    caller: Caller,
+    manager: Manager,
+    environment: Which = None,
+    cursor: NameCursor = None,
+    limit: Limit = 200,
 ) -> PackageList:
-    """The packages of the project's lock."""
+    """The packages of the environment's lock."""
     project = authorize(manager.context, caller, slug, "environment.read")
     items, following = page_of(
-        manager.packages(project), lambda item: f"{item.name} {item.marker or ''} {item.version}", cursor, limit
+        manager.reader.packages(project, environment),
+        lambda item: f"{item.name} {item.marker or ''} {item.version}",
+        cursor,
+        limit,
     )
     return PackageList(items=items, next=following)
 
@@ -90,13 +109,14 @@ async def build_log(
     caller: Caller,
     manager: Manager,
     build: Known | None = None,
+    environment: Which = None,
     offset: Annotated[int, Query(ge=0, le=BIGGEST, description="Bytes to leave out at the beginning.")] = 0,
     follow: Annotated[bool, Query(description="Go on until the build has ended.")] = False,
 ) -> StreamingResponse:
     """The log of a build, of the last one unless told otherwise."""
 
     def find() -> tuple[Path, str]:
-        return manager.log_of(authorize(manager.context, caller, slug, "environment.read"), build)
+        return manager.reader.log_of(authorize(manager.context, caller, slug, "environment.read"), build, environment)
 
     path, build_id = await asyncio.to_thread(find)
 
@@ -104,7 +124,7 @@ async def build_log(
         place = offset
         while True:
             # asked first: what is written before the end is read after it
-            going = follow and await asyncio.to_thread(manager.build_state, build_id) == "building"
+            going = follow and await asyncio.to_thread(manager.reader.build_state, build_id) == "building"
             while block := await asyncio.to_thread(_block, path, place):
                 place += len(block)
                 yield block

@@ -7,6 +7,7 @@ import json
 import re
 import shlex
 import tomllib
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,7 +17,7 @@ from ..service.toml_reader import read_toml
 from .lock import CREDENTIALS, Lock, LockFault, parse_lock
 
 if TYPE_CHECKING:
-    from ..projects import EnvironmentTable
+    from ..projects import EnvironmentTable, Manifest
 
 LOCK = ".himalia/environment.lock"
 MAX_BYTES = 4 << 20
@@ -53,6 +54,10 @@ class Source:
     files: tuple[str, ...] = ()
     indexes: tuple[str, ...] = field(default=(), repr=False)
     """Options for uv: where else packages are."""
+    lock: str = LOCK
+    """Where its lock is kept."""
+    table: str = "environment"
+    """The manifest's table that describes it."""
 
     @property
     def overlay(self) -> bool:
@@ -60,8 +65,13 @@ class Source:
         return self.kind == "overlay"
 
 
-def read_source(folder: Path, table: EnvironmentTable) -> Source | None:
-    """What a project asks for; None: the site's own environment.
+def lock_of(name: str | None) -> str:
+    """Where a project keeps the lock of its environment *name*; None: of its own."""
+    return LOCK if name is None else f".himalia/environment.{name}.lock"
+
+
+def read_source(folder: Path, table: EnvironmentTable, name: str | None = None) -> Source | None:
+    """What a project asks for in the *table* of its environment *name*; None: the site's own environment.
 
     Raises:
         SourceFault: a file is not there, leads out of the project, or asks for what cannot be locked.
@@ -88,22 +98,26 @@ def read_source(folder: Path, table: EnvironmentTable) -> Source | None:
     text = json.dumps([form, table.kind, table.python, reader.seen])
     digest = "sha256:" + hashlib.sha256(text.encode()).hexdigest()
     files = tuple(name for name, _ in reader.seen)
-    return Source(form, table.source, table.kind, table.python, digest, files, tuple(reader.indexes))
+    described = "environment" if name is None else f"environments.{name}"
+    return Source(
+        form, table.source, table.kind, table.python, digest, files, tuple(reader.indexes), lock_of(name), described
+    )
 
 
-def source_files(folder: Path, table: EnvironmentTable) -> list[str]:
+def source_files(folder: Path, manifest: Manifest) -> list[str]:
     """Relative paths of the files that say what the project asks for, also of those that are not there."""
-    named = {name for name in (table.requirements, table.pyproject, table.lock) if name is not None}
-    try:
-        source = read_source(folder, table)
-    except (SourceFault, OSError):
-        source = None
-    return sorted(named | set(source.files if source else ()))
+    found = set[str]()
+    for table in (manifest.environment, *manifest.environments.values()):
+        found |= {name for name in (table.requirements, table.pyproject, table.lock) if name is not None}
+        with suppress(SourceFault, OSError):
+            source = read_source(folder, table)
+            found |= set(source.files if source else ())
+    return sorted(found)
 
 
-def read_lock(folder: Path) -> Lock | None:
-    """The lock in a project; None when there is none, or none that can be used."""
-    path = folder / LOCK
+def read_lock(folder: Path, name: str = LOCK) -> Lock | None:
+    """The lock *name* in a project; None when there is none, or none that can be used."""
+    path = folder / name
     try:
         if path.stat().st_size > MAX_BYTES or not path.resolve().is_relative_to(folder.resolve()):
             return None

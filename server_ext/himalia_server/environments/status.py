@@ -15,7 +15,7 @@ from ..service.problems import Problem
 from ..store import Build, Environment, Kernel, Project
 from .build import key_of, read_marker
 from .models import State
-from .source import LOCK, Source, read_lock
+from .source import Source, read_lock
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,18 @@ class Status:
     error: str | None = None
 
 
-def read_status(context: Context, project: Project, wanted: Callable[[], Source | None]) -> Status:
-    """What the project asks for (*wanted*, which may raise a problem), against what it has."""
+def read_status(
+    context: Context, project: Project, wanted: Callable[[], Source | None], name: str | None = None
+) -> Status:
+    """What the project asks for (*wanted*, which may raise a problem), against what it has; of its environment *name*,
+    or of its own."""
+    builds = builds_of(project).where(Build.name == name)
     with context.database.read() as session:
+        last = session.scalar(builds.limit(1))
+        made = session.scalar(builds.where(Build.state == "ready").limit(1))
         row = session.get(Project, project.id)
-        used = session.get(Environment, row.environment_id) if row and row.environment_id else None
-        last = session.scalar(builds_of(project).limit(1))
-        made = session.scalar(builds_of(project).where(Build.state == "ready").limit(1))
+        key = row.environment_id if row and name is None else made.environment_id if made and name else None
+        used = session.get(Environment, key) if key else None
     try:
         source = wanted()
     except Problem as problem:
@@ -59,12 +64,12 @@ def _outdated(project: Project, source: Source, used: Environment, made: Build |
     if built is None:
         return "its files, or the Python below it, are gone"
     if made is None or made.source != source.digest or made.environment_id != used.id:
-        return f"{source.path} or [environment] in himalia.toml has changed since it was built"
-    lock = read_lock(Path(project.path))
+        return f"{source.path} or [{source.table}] in himalia.toml has changed since it was built"
+    lock = read_lock(Path(project.path), source.lock)
     if lock is None or lock.source != source.digest:
-        return f"{LOCK} is gone, or was made for another {source.path}"
+        return f"{source.lock} is gone, or was made for another {source.path}"
     if lock.digest != used.lock:
-        return f"{LOCK} has changed since it was built"
+        return f"{source.lock} has changed since it was built"
     if key_of(lock.digest, source, (built.base, built.version)) != used.key:
         return "packages or the Python of the site, over which it lies, have changed"
     return None
@@ -80,7 +85,7 @@ def outdated_kernels(session: Session, project: Project, used: Environment | Non
 
 
 def builds_of(project: Project) -> Select[Build]:
-    """The project's builds, the newest first."""
+    """The project's builds, of all its environments, the newest first."""
     return select(Build).where(Build.project_id == project.id).order_by(Build.id.desc())
 
 

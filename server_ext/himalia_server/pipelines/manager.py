@@ -93,7 +93,7 @@ class Pipelines:
         manifest = pinned_manifest(request.pinned) if request.pinned else read_manifest(folder)
         subject = self.subject(manifest, request)
         check_stages(folder, subject, request, lambda name: self.cluster_fault(project, name), project.slug)
-        self._require_environment(project)
+        self._require_environments(project, subject)
         pinned = request.pinned or self._pin_code(principal, project, manifest, subject)
         snapshot = self._with_inputs(folder, subject, pinned)
         options = request.options.model_dump(by_alias=True, exclude_defaults=True)
@@ -285,19 +285,20 @@ class Pipelines:
             change.event("run.restored", run_id, {"paths": written[:100]}, project)
         return written
 
-    def _require_environment(self, project: Project) -> None:
-        """Have the project's environment built when it is not; refuse when it cannot be.
+    def _require_environments(self, project: Project, subject: Subject) -> None:
+        """Have the environments built that are not; refuse when one cannot be.
 
         Raises:
             Conflict: its build failed.
         """
-        refused = self.projects.kernels.environment_for_run(project).refused
-        if refused is not None:
-            raise Conflict(
-                refused,
-                hint=f"Mend it, then: himalia environment build -p {project.slug}. Its log: himalia environment log -p "
-                f"{project.slug}",
-            )
+        for name in {subject.manifest.stages[stage].environment: None for stage in subject.names}:
+            refused = self.projects.kernels.environment_for_run(project, name).refused
+            if refused is not None:
+                which = f"{f'-e {name} ' if name else ''}-p {project.slug}"
+                raise Conflict(
+                    refused,
+                    hint=f"Mend it, then: himalia environment build {which}. Its log: himalia environment log {which}",
+                )
 
     def resume(self) -> None:
         """Go on with every run that a service before this one left unfinished."""

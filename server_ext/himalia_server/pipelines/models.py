@@ -242,6 +242,7 @@ class StageStatus(BaseModel):
     restore: list[str]
     params: dict[str, Any]
     cluster: str | None
+    environment: Annotated[str | None, Field(description="That its stage asks for; null: the project's own.")]
     key: str | None
     deterministic: bool
     last_run: str | None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, Literal
 from sqlalchemy.orm import Session
 
 from ..content import ContentStore, MissingContent
-from ..projects import COMPONENTS, Manifest, StageTable, Used, seconds
+from ..projects import COMPONENTS, SHARED, Manifest, StageTable, Used, seconds
 from ..store import StageResult, now
 from .graph import Graph
 from .keys import Change, CodeReader, NotebookUnfit, PackagesReader, Parts, explain, local_modules
@@ -45,7 +46,8 @@ class Scene:
     """What the stages of one run see.
 
     `files`: path → digest of its snapshot; `folder`: the project's. `reused`: stage → key of the run that it
-    resumes, whose results count whatever the cache policy says.
+    resumes, whose results count whatever the cache policy says. `used`: by name of the environments that stages ask
+    for, None the project's own.
     """
 
     project_id: str
@@ -54,11 +56,14 @@ class Scene:
     params: dict[str, dict[str, Any]]
     files: dict[str, str]
     folder: Path
-    used: Used
-    base_python: str
+    used: dict[str | None, Used]
     force: bool = False
     reused: dict[str, str] = field(default_factory=dict)
     newest: dict[str, StageResult] = field(default_factory=dict)
+
+    def used_by(self, stage: str) -> Used:
+        """What a stage runs in."""
+        return self.used[self.manifest.stages[stage].environment]
 
 
 class Planner:
@@ -87,17 +92,18 @@ class Planner:
             parameters=params,
             inputs={path: digest_in(self.content, produced, path) or scene.files[path] for path in stage.inputs},
             modules=modules,
-            environment=self._environment(scene),
+            environment=self._environment(scene.used_by(name)),
             kernel=code.language,
             outputs=tuple(stage.outputs),
             notebook=digest,
         )
 
-    def _environment(self, scene: Scene) -> str:
-        own = self.packages.digest(scene.used.python)
-        if scene.used.environment.digest == "shared":
+    def _environment(self, used: Used) -> str:
+        own = self.packages.digest(used.python)
+        if used.environment.digest == SHARED.digest:
             return own
-        return f"{scene.used.environment.digest}+{own}+{self.packages.digest(scene.base_python)}"
+        below = f"+{self.packages.digest(sys.executable)}" if used.overlay else ""
+        return f"{used.environment.digest}+{own}{below}"
 
     def plan(
         self, session: Session, scene: Scene, names: Iterable[str], produced: dict[str, str], unfinished: Iterable[str]

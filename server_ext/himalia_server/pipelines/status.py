@@ -106,8 +106,9 @@ class StatusReader:
         except UnfitContent as error:
             raise Invalid(str(error), field="inputs") from error
         files |= {path: there[folder / path].digest for path in inputs if folder / path in there}
-        used = self.projects.kernels.environment_of(project)
-        scene = Scene(project.id, manifest, graph, subject.params, files, folder, used, project.python)
+        wanted = {None, *(stage.environment for stage in manifest.stages.values())}
+        used = {name: self.projects.kernels.environment_of(project, name) for name in wanted}
+        scene = Scene(project.id, manifest, graph, subject.params, files, folder, used)
         return scene, faults
 
     def _made(self, session: Session, plans: Iterable[Planned], scene: Scene) -> dict[str, StageRun]:
@@ -167,6 +168,7 @@ def _status(
         restore=restore,
         params=stage.params,
         cluster=stage.cluster,
+        environment=stage.environment,
         key=planned.parts.key if planned.parts else None,
         deterministic=planned.deterministic,
         last_run=last.run_id if last else None,
@@ -189,6 +191,7 @@ def _invalid(manifest: Manifest, graph: Graph, name: str, why: str) -> StageStat
         restore=[],
         params=stage.params,
         cluster=stage.cluster,
+        environment=stage.environment,
         key=None,
         deterministic=True,
         last_run=None,

@@ -8,6 +8,8 @@ from .kernels import COMPONENTS, SHARED, EnvironmentGrant, KernelStartView, Used
 from .life_routes import UPLOAD_PATH
 from .manager import Projects
 from .manifest import (
+    NAME,
+    SITE,
     Duration,
     EnvironmentTable,
     Manifest,
@@ -31,7 +33,9 @@ from .routes import router
 
 __all__ = [
     "COMPONENTS",
+    "NAME",
     "SHARED",
+    "SITE",
     "UPLOAD_PATH",
     "Duration",
     "EnvironmentGrant",

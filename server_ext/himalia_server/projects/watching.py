@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from ..service.context import Context
 from ..store import Project
-from .manifest import NAME, EnvironmentTable, ManifestCache, ManifestFault, digest_of_text, read_text
+from .manifest import NAME, Manifest, ManifestCache, ManifestFault, digest_of_text, read_text
 
 State = tuple[int, ...] | None
 """Of a file that may have been written anew; None: there is none."""
@@ -30,7 +30,7 @@ class Watch:
 
     def __init__(self, context: Context, manifests: ManifestCache) -> None:
         self.context, self._manifests = context, manifests
-        self.sources: Callable[[Path, EnvironmentTable], Iterable[str]] = lambda _folder, _table: ()
+        self.sources: Callable[[Path, Manifest], Iterable[str]] = lambda _folder, _manifest: ()
         self._seen: dict[str, _Seen] = {}
 
     def look(self) -> None:
@@ -56,7 +56,7 @@ class Watch:
     def _read(self, folder: str) -> _Seen:
         before = _state(folder, NAME)
         try:
-            names = self.sources(Path(folder), self._manifests.read(Path(folder)).environment)
+            names = self.sources(Path(folder), self._manifests.read(Path(folder)))
         except ManifestFault:
             names = ()
         return _Seen(folder, {name: _state(folder, name) for name in names} | {NAME: before})

@@ -121,7 +121,7 @@ class Environment(Base):
 
 
 class Build(Base):
-    """One making of a project's environment; its log is a file of the site."""
+    """One making of an environment of a project; its log is a file of the site."""
 
     __tablename__ = "builds"
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
@@ -130,6 +130,8 @@ class Build(Base):
     step: Mapped[str | None] = mapped_column(Text)
     source: Mapped[str] = mapped_column(String(80))
     """Digest of what was asked for: the manifest's table and the files that it names."""
+    name: Mapped[str | None] = mapped_column(String(63))
+    """Of the environment, by [environments] of the manifest; null: the project's own."""
     error: Mapped[str | None] = mapped_column(Text)
     package: Mapped[str | None] = mapped_column(String(200))
     """The package that could not be had, when one is to blame."""

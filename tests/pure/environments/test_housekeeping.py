@@ -79,6 +79,31 @@ def test_each_user_keeps_an_environment(room: Environments, project: Project, cl
     assert left(room) == ["a"]
 
 
+def test_a_further_environment_is_used_by_its_last_good_build(
+    room: Environments, project: Project, clock: Clock
+) -> None:
+    old, new = stored(room, "a", clock), stored(room, "b", clock)
+    with room.context.database.write() as session:
+        for number, (state, row) in enumerate([("ready", old), ("ready", new), ("failed", None)]):
+            session.add(
+                Build(
+                    id=f"{number:05x}",
+                    project_id=project.id,
+                    name="gpu",
+                    state=state,
+                    source="s",
+                    environment_id=row and row.id,
+                    created_by="ada",
+                )
+            )
+    assert collect(room, 0).removed == ["a" * 16]
+    # one that himalia.toml does not name any more is nobody's
+    tidy(room)
+    with room.context.database.read() as session:
+        assert session.query(Build).count() == 0
+    assert collect(room, 0).removed == ["b" * 16]
+
+
 def test_what_a_process_lives_in_stays(
     room: Environments, project: Project, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -123,7 +148,7 @@ def test_old_builds_are_forgotten_but_the_one_in_use(room: Environments, project
 
 def test_the_status_says_why_it_is_outdated(room: Environments, project: Project, clock: Clock) -> None:
     folder = Path(project.path)
-    assert room.status(project).state == "none"
+    assert room.reader.status(project).state == "none"
     source = read_source(folder, EnvironmentTable(requirements="requirements.txt"))
     assert source is not None
     lock = make_lock(parse_lock("alpha==1.0").entries, source.digest)
@@ -147,7 +172,7 @@ def test_the_status_says_why_it_is_outdated(room: Environments, project: Project
     reasons = []
 
     def look() -> str:
-        status = room.status(project)
+        status = room.reader.status(project)
         reasons.append(status.reason)
         return status.state
 
@@ -176,4 +201,4 @@ def test_the_status_says_why_it_is_outdated(room: Environments, project: Project
     assert used.note is not None
     # and at the next start of the service it is forgotten
     room.resume()
-    assert room.status(project).state == "none"
+    assert room.reader.status(project).state == "none"

@@ -42,6 +42,15 @@ def test_order_does_not_depend_on_the_order_in_the_file() -> None:
     ("text", "line", "key", "says"),
     [
         ("[project]\nname = 'x'\n[stages.a]\nnotebok = 'a.ipynb'\n", 4, "stages.a.notebok", "no such key"),
+        (
+            "[project]\nname = 'x'\n[stages.a]\nnotebook = 'a.ipynb'\nenvironment = 'gpu'\n",
+            5,
+            "stages.a.environment",
+            "there is no [environments.gpu]",
+        ),
+        ("[project]\nname = 'x'\n[environments.gpu]\nkind = 'isolated'\n", 3, "environments.gpu", "says nothing"),
+        ("[project]\nname = 'x'\n[environments.gpu]\nlocks = 'x'\n", 4, "environments.gpu.locks", "no such key"),
+        ("[project]\nname = 'x'\n[environments.site]\nlock = 'x'\n", 3, "environments.site", "choose another one"),
         ("[project]\nname = 'x'\n[stages.a]\nparams = {}\n", 3, "stages.a.notebook", "missing"),
         ("[stages.a]\nnotebook = 'a.ipynb'\n", 1, "project", "missing"),
         ("[project]\nname = 'x'\n\n[stages.a]\nnotebook = '/etc/a.ipynb'\n", 5, "stages.a.notebook", "relative path"),

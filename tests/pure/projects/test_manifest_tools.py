@@ -155,7 +155,8 @@ def test_an_editor_is_offered_what_fits(tmp_path: Path) -> None:
     for name in ("a.ipynb", "data.csv", "requirements.txt", ".hidden/x.ipynb"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("")
-    assert offered("") == ["[project]", "[environment]", "[kernel]", "[snapshot]", "[retention]", "[stages."]
+    tables = ["[project]", "[environment]", "[environments.", "[kernel]", "[snapshot]", "[retention]", "[stages."]
+    assert offered("") == tables
     assert "[project]" not in offered("[project]\n\n[")
     assert offered("[project]\nna") == ['name = "']
     assert 'name = "' not in offered('[project]\nname = "x"\n')
@@ -167,6 +168,8 @@ def test_an_editor_is_offered_what_fits(tmp_path: Path) -> None:
     assert "data.csv" in offered('[stages.b]\ninputs = [\n  "one",\n  "', tmp_path)
     assert offered('[stages.a]\n[stages.b]\nafter = ["') == ["a"]
     assert offered('[stages.b]\ncluster = "') == ["local"]
+    assert offered('[environments.gpu]\nlock = "x"\n[stages.b]\nenvironment = "') == ["gpu", "site"]
+    assert offered("[environments.gpu]\npyth") == ['python = "']
     assert offered("# [pro") == []
     assert offered("[stages.a]\nparams = { x") == []
 

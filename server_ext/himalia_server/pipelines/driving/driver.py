@@ -99,7 +99,7 @@ class Driver:
         self.recorder = Recorder(self.rooms, self.state)
         request_id.set(self.state.run.request_id)  # of this thread, which is the run's own
         try:
-            used = self._environment()
+            used = self._environments()
         except EnvironmentRefused as refusal:
             self.recorder.finish("failed", str(refusal))
             return
@@ -256,33 +256,51 @@ class Driver:
         with self.rooms.leases.changed:
             self.rooms.leases.changed.notify_all()
 
-    def _environment(self) -> Used | None:
-        """What the run's stages run in, once it is built; the same to the run's end. None: nothing is to run.
+    def _environments(self) -> dict[str | None, Used] | None:
+        """What the run's stages run in, by name, once all is built; the same to the run's end. None: nothing is to run.
 
         Raises:
-            EnvironmentRefused: it cannot be built.
+            EnvironmentRefused: one cannot be built.
         """
-        kept = private_folder(self.state.folder) / "environment.json"
+        kept = private_folder(self.state.folder) / "environments.json"
         if kept.exists():
-            found = json.loads(kept.read_text())
-            return Used(found["python"], EnvironmentGrant(**found["environment"]))
-        first = next((name for name, status in self.state.statuses.items() if status not in TERMINAL), None)
+            return {
+                name or None: Used(
+                    found["python"], EnvironmentGrant(**found["environment"]), overlay=bool(found["overlay"])
+                )
+                for name, found in json.loads(kept.read_text()).items()
+            }
+        stages = self.state.manifest.stages
+        first = {stages[name].environment: name for name in reversed(self.state.params)}
+        used = dict[str | None, Used]()
+        for name, stage in first.items():
+            found = self._environment(name, stage)
+            if found is None:
+                return None
+            used[name] = found
+        told = {
+            name or "": {"python": one.python, "environment": one.environment.model_dump(), "overlay": one.overlay}
+            for name, one in used.items()
+        }
+        write_private(kept, json.dumps(told))
+        if None in used and used[None].environment.digest != SHARED.digest:
+            with self.rooms.context.change() as change:
+                change.session.get_one(Run, self.run_id).environment = used[None].environment.digest
+        return used
+
+    def _environment(self, name: str | None, stage: str) -> Used | None:
+        """The environment *name*, once it is built; *stage* tells that it waits for it."""
         while not self.rooms.stopping.is_set():
             self.look_for_end()
             if self.ending is not None:
                 return None
-            used = self.rooms.projects.kernels.environment_for_run(self.state.project, begun=True)
+            used = self.rooms.projects.kernels.environment_for_run(self.state.project, name, begun=True)
             if used.refused is not None:
                 raise EnvironmentRefused(used.refused)
             if used.waiting is None:
-                write_private(kept, json.dumps({"python": used.python, "environment": used.environment.model_dump()}))
-                digest = used.environment.digest
-                if digest != SHARED.digest:
-                    with self.rooms.context.change() as change:
-                        change.session.get_one(Run, self.run_id).environment = digest
                 return used
-            if first is not None:
-                self.recorder.waiting(first, used.waiting)
+            if self.state.statuses[stage] not in TERMINAL:
+                self.recorder.waiting(stage, used.waiting)
             self.rooms.stopping.wait(LOOK_SECONDS)
         return None
 

@@ -186,7 +186,7 @@ class Job:
 
     def _start_child(self, work: Path, token_file: Path, params: dict[str, Any], tracking_run: str | None) -> None:
         driver, context, stage = self.driver, self.rooms.context, self.stage
-        manifest, used = driver.state.scene.manifest, driver.state.scene.used
+        manifest, used = driver.state.scene.manifest, driver.state.scene.used_by(self.name)
         given = self.rooms.projects.kernels.snapshot(driver.state.project, token_file, work, manifest, used)
         env = given.env
         env.pop("HIMALIA_CLUSTER", None)

@@ -66,8 +66,8 @@ class RunState:
             if outputs is not None:
                 self._outputs[stage] = dict(outputs)
 
-    def set_scene(self, used: Used) -> None:
-        """What the stages see, now that it is known what they run in."""
+    def set_scene(self, used: dict[str | None, Used]) -> None:
+        """What the stages see, now that it is known what they run in (`Scene.used`)."""
         files = {path: entry.digest for path, entry in self.rooms.content.tree(self.run.snapshot).items()}
         graph = Graph.of(self.manifest)
         # what is not part of this run is not waited for
@@ -86,7 +86,6 @@ class RunState:
             files=files,
             folder=Path(self.project.path),
             used=used,
-            base_python=self.project.python,
             force=self.options.force,
             reused=reused,
         )

@@ -24,7 +24,7 @@ from ..manifest import KernelTable, Manifest, ManifestCache, ManifestFault, size
 from .models import EnvironmentGrant, Grant, KernelGrant, KernelStartView, LimitsGrant, ZygoteGrant
 from .specs import language_problems
 from .starts import kernel_start
-from .used import ForRun, Used, shared
+from .used import ForKernel, ForRun, Used, shared
 
 NOTES = "HIMALIA_NOTES"
 """What a person should know of the kernel that starts, a sentence a line; shown with the first cell that is run."""
@@ -41,7 +41,7 @@ class Kernels:
 
     def __init__(self, context: Context, manifests: ManifestCache) -> None:
         self.context, self._manifests = context, manifests
-        self.environment_of: Callable[[Project], Used] = shared
+        self.environment_of: ForKernel = shared
         self.environment_for_run: ForRun = shared
         self.write_specs: Callable[[Project], None] = lambda _project: None
         """Write the project's kernelspecs anew."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,7 +14,7 @@ SHARED = EnvironmentGrant(digest="shared", name="the site's own")
 
 @dataclass(frozen=True)
 class Used:
-    """An interpreter and its environment.
+    """An interpreter and its environment. `overlay`: the site's own packages are below it.
 
     `note`: what a person should know who starts a kernel in it. `waiting`: why a run cannot begin yet; `refused`: why
     it cannot at all.
@@ -24,16 +25,28 @@ class Used:
     note: str | None = None
     waiting: str | None = None
     refused: str | None = None
+    overlay: bool = False
 
 
-class ForRun(Protocol):
-    """What a run starts in. *begun*: it waits already, so that it begins no build that somebody stopped."""
+class ForKernel(Protocol):
+    """What a kernel starts in, or a stage that asks for the environment *name*, as things are now."""
 
-    def __call__(self, project: Project, *, begun: bool = False) -> Used:
+    def __call__(self, project: Project, name: str | None = None, /) -> Used:
         """See above."""
         ...
 
 
-def shared(project: Project, *, begun: bool = False) -> Used:
+class ForRun(Protocol):
+    """What a run starts in, or a stage of it that asks for the environment *name*.
+
+    *begun*: it waits already, so that it begins no build that somebody stopped.
+    """
+
+    def __call__(self, project: Project, name: str | None = None, /, *, begun: bool = False) -> Used:
+        """See above."""
+        ...
+
+
+def shared(_project: Project, _name: str | None = None, /, *, begun: bool = False) -> Used:
     """The site's own environment."""
-    return Used(project.python, SHARED)
+    return Used(sys.executable, SHARED)

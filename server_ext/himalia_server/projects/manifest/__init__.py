@@ -13,6 +13,7 @@ from .routes import router
 from .schema import DIRECTIVE, LOCAL, schema_text
 from .tables import (
     NAME,
+    SITE,
     SLUG,
     Duration,
     EnvironmentTable,
@@ -31,6 +32,7 @@ __all__ = [
     "DIRECTIVE",
     "LOCAL",
     "NAME",
+    "SITE",
     "SLUG",
     "Duration",
     "EnvironmentTable",

@@ -15,7 +15,7 @@ from .faults import MOST, Fault, Places, examine, output_of
 from .files import SKIPPED
 from .models import ManifestProblem, ManifestProblems
 from .reading import ManifestFault, read_text
-from .tables import NAME, Manifest, StageTable
+from .tables import NAME, EnvironmentTable, Manifest, StageTable
 from .toml_text import Path as Keys
 
 FILES = 5000
@@ -85,11 +85,13 @@ def files_of(folder: Path) -> list[str]:
 def _with_files(places: Places, manifest: Manifest, folder: Path) -> Iterator[Fault]:
     files = files_of(folder)
     made = {output for stage in manifest.stages.values() for output in stage.outputs}
-    table = manifest.environment
-    for key in ("requirements", "pyproject", "lock"):
-        name = getattr(table, key)
-        if name is not None and not (folder / name).is_file():
-            yield places.fault(("environment", key), f"{name} does not exist", _near(name, files))
+    tables: dict[Keys, EnvironmentTable] = {("environment",): manifest.environment}
+    tables |= {("environments", name): table for name, table in manifest.environments.items()}
+    for place, table in tables.items():
+        for key in ("requirements", "pyproject", "lock"):
+            name = getattr(table, key)
+            if name is not None and not (folder / name).is_file():
+                yield places.fault((*place, key), f"{name} does not exist", _near(name, files))
     for name, stage in manifest.stages.items():
         yield from _notebook(places, name, stage, folder, files)
         for number, path in enumerate(stage.inputs):

@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 
 from .checks import files_of
 from .models import Candidate, Completion
-from .tables import TABLES, Manifest, table_at
+from .tables import NAMED, SITE, TABLES, Manifest, table_at
 from .toml_text import Cursor, Spot, character, cursor, place, spots
 
 MOST = 200
@@ -50,12 +50,12 @@ def complete(text: str, line: int, column: int, folder: Path | None = None, clus
 
 def _headers(found: Cursor, known: list[Spot]) -> Iterator[Candidate]:
     there = {spot.path for spot in known if spot.header}
-    if found.path == ("stages",):
+    if len(found.path) == 1 and found.path[0] in NAMED:
         return
     for name, table in TABLES.items():
         detail = (table.__doc__ or "").partition("\n")[0]
-        if name == "stages":
-            yield Candidate(label="stages.", insert="stages.", kind="table", detail=detail)
+        if name in NAMED:
+            yield Candidate(label=f"{name}.", insert=f"{name}.", kind="table", detail=detail)
         elif (name,) not in there:
             yield Candidate(label=name, insert=name, kind="table", detail=detail)
 
@@ -115,6 +115,9 @@ def _values(
         yield from (Candidate(label=name, insert=name, kind="stage", detail="a stage") for name in others)
     elif key == "cluster":
         yield from (Candidate(label=name, insert=name, kind="cluster", detail="runs now") for name in clusters)
+    elif key == "environment":
+        environments = {str(spot.path[1]): None for spot in known if spot.path[0] == "environments" and spot.path[1:]}
+        yield from (Candidate(label=name, insert=name, kind="value", detail="") for name in (*environments, SITE))
     elif key in ("notebook", "inputs", "requirements", "pyproject", "lock"):
         if key == "inputs":
             yield from _outputs(known, text, keys[1])

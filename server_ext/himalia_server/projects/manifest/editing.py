@@ -20,7 +20,7 @@ from .checks import digest_of_text
 from .faults import examine, sentence
 from .models import ManifestEdit
 from .reading import ManifestFault, parse_manifest, read_text
-from .tables import NAME, Manifest
+from .tables import NAME, NAMED, Manifest
 from .toml_text import line_after, spots
 
 
@@ -186,7 +186,7 @@ def _walk(document: Any, path: Sequence[str], *, make: bool) -> Any:
             if not make:
                 raise LookupError(f"there is no {'.'.join(path[: number + 1])}")
             # a table that only holds tables needs no line of its own
-            table[part] = tomlkit.table(is_super_table=list(path) == ["stages"])
+            table[part] = tomlkit.table(is_super_table=len(path) == 1 and path[0] in NAMED)
         table = table[part]
         if not isinstance(table, dict):
             raise TypeError(f"{'.'.join(path[: number + 1])} is no table")

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from ...service.problems import nearest
 from ...service.toml_reader import read_toml
-from .tables import NAME, Manifest, table_at
+from .tables import NAME, NAMED, SITE, Manifest, table_at
 from .toml_text import Path, Spot, place, spots
 
 PROTECTED = {".git", ".himalia"}
@@ -70,7 +70,7 @@ def examine(text: str) -> tuple[Manifest | None, list[Fault]]:
     except tomllib.TOMLDecodeError as error:
         return None, [_syntax(text, str(error))]
     places, faults = Places(text), list[Fault]()
-    known = set(data["stages"]) if isinstance(data.get("stages"), dict) else set[str]()
+    known = {key: set(data[key]) if isinstance(data.get(key), dict) else set[str]() for key in NAMED}
     manifest: Manifest | None = None
     rest = data
     for _ in range(ROUNDS):
@@ -87,7 +87,8 @@ def examine(text: str) -> tuple[Manifest | None, list[Fault]]:
                 break
             rest = without
     if manifest is not None:
-        faults += islice(_of_stages(places, manifest, known), MOST - len(faults))
+        faults += islice(_of_stages(places, manifest, known["stages"]), MOST - len(faults))
+        faults += islice(_of_environments(places, manifest, known["environments"]), MOST - len(faults))
     return manifest, faults
 
 
@@ -189,6 +190,17 @@ def _of_stages(places: Places, manifest: Manifest, known: set[str]) -> Iterator[
         order(manifest)
     except ValueError as error:
         yield places.fault(("stages",), str(error))
+
+
+def _of_environments(places: Places, manifest: Manifest, known: set[str]) -> Iterator[Fault]:
+    if SITE in manifest.environments:
+        yield places.fault(("environments", SITE), f"{SITE!r} is the name of the site's own; choose another one")
+    for name, stage in manifest.stages.items():
+        wanted = stage.environment
+        if wanted is not None and manifest.environment_table(wanted) is None and wanted not in known:
+            near = nearest(wanted, [*manifest.environments, SITE])
+            hint = near if near.startswith("Did") else f"Describe it in [environments.{wanted}]."
+            yield places.fault(("stages", name, "environment"), f"there is no [environments.{wanted}]", hint)
 
 
 def edges(manifest: Manifest) -> dict[str, set[str]]:

@@ -19,6 +19,8 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kKMGT])(i?)B?")
 _STAGE = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _COMPONENT = re.compile(rf"{SLUG.pattern}/[a-z][a-z0-9_-]{{0,62}}@[0-9][A-Za-z0-9.+-]{{0,62}}")
+SITE = "site"
+"""What a stage calls the site's own packages, where an environment is to be named."""
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -180,6 +182,18 @@ class EnvironmentTable(_Table):
         return self
 
 
+class NamedEnvironmentTable(EnvironmentTable):
+    """Another environment, for the stages that name it: `environment = "NAME"`."""
+
+    model_config = ConfigDict(title="[environments.NAME]")
+
+    @model_validator(mode="after")
+    def _some_source(self) -> NamedEnvironmentTable:
+        if self.source is None:
+            raise ValueError("it says nothing of what is in it; name its requirements, pyproject or lock")
+        return self
+
+
 class KernelTable(_Table):
     """How the project's kernels start, and what they may use."""
 
@@ -233,6 +247,14 @@ class StageTable(_Table):
         list[str], _said("Stages that have to run before, beyond those whose outputs it reads.", ["prepare"])
     ] = []
     cluster: Annotated[str | None, _said("The Dask cluster that it runs on; it has to run.", "local")] = None
+    environment: Annotated[
+        str | None,
+        _said(
+            "The environment that it runs in, by its name in [environments]; site: the site's own packages. Absent: "
+            "the project's.",
+            "training",
+        ),
+    ] = None
     timeout: Annotated[Duration | None, _said("The longest that it may take.", "30m")] = None
     cell_timeout: Annotated[Duration | None, _said("The longest that one cell may take.", "10m")] = None
     retries: Annotated[int, _said("How often it is tried again.", 2, ge=0, le=20)] = 0
@@ -280,26 +302,34 @@ class Manifest(_Table):
     model_config = ConfigDict(title="himalia.toml")
     project: Annotated[ProjectTable, _said("What the project is called and what it is about.")]
     environment: Annotated[EnvironmentTable, _said("The packages that its code finds.")] = EnvironmentTable()
+    environments: Annotated[
+        dict[StageName, NamedEnvironmentTable], _said("Further environments by name, for stages that need other ones.")
+    ] = {}
     kernel: Annotated[KernelTable, _said("How its kernels start, and what they may use.")] = KernelTable()
     snapshot: Annotated[SnapshotTable, _said("Which files are its code.")] = SnapshotTable()
     retention: Annotated[RetentionTable, _said("How long its runs are kept.")] = RetentionTable()
     stages: Annotated[dict[StageName, StageTable], _said("Its pipeline: notebooks by name.")] = {}
 
+    def environment_table(self, name: str | None) -> EnvironmentTable | None:
+        """The table of the environment *name* (None: the project's own); None when there is none of that name."""
+        return self.environment if name is None else EnvironmentTable() if name == SITE else self.environments.get(name)
+
 
 TABLES: dict[str, type[BaseModel]] = {
     "project": ProjectTable,
     "environment": EnvironmentTable,
+    "environments": NamedEnvironmentTable,
     "kernel": KernelTable,
     "snapshot": SnapshotTable,
     "retention": RetentionTable,
     "stages": StageTable,
 }
+NAMED = {"environments", "stages"}
+"""Tables that hold tables by name."""
 
 
 def table_at(path: tuple[str, ...] | list[str]) -> type[BaseModel] | None:
     """The model of the table at *path*, as in `("stages", "train")`; None when it holds anything, or is none."""
     if not path:
         return Manifest
-    if path[0] == "stages":
-        return StageTable if len(path) == 2 else None
-    return TABLES.get(path[0]) if len(path) == 1 else None
+    return TABLES.get(path[0]) if len(path) == (2 if path[0] in NAMED else 1) else None
