@@ -15,12 +15,11 @@ from ..content import ContentStore, FileEntry, MissingContent
 from ..projects import Manifest, Projects, read_manifest
 from ..service.auth import Principal
 from ..service.context import Context
-from ..service.logs import request_id
 from ..service.once import Once
 from ..service.problems import Conflict, Forbidden, Invalid, NotFound, nearest
 from ..store import Project, Run, StageRun
 from ..tracking import Tracking
-from .driving import Driver, Rooms, child_name
+from .driving import Drivers, Rooms, child_name
 from .graph import Graph
 from .history import History, find_run, stages_of
 from .leases import Leases
@@ -32,7 +31,9 @@ from .requests import NOTEBOOK_STAGE, Kind, Pinned, RunRequest, pinned_manifest
 from .retention import Retention
 from .starting import (
     NOT_RUNNING,
+    Prepared,
     Subject,
+    add_run,
     check_params,
     check_stages,
     git_state,
@@ -60,8 +61,6 @@ class Pipelines:
         """Digests of what a run uses of other projects, by name and version."""
         self.component_files: Callable[[dict[str, str]], dict[str, FileEntry]] = lambda _digests: {}
         """These, as they lie in a snapshot."""
-        self._threads: dict[str, threading.Thread] = {}
-        self._lock = threading.Lock()
         self._stopping = threading.Event()
         self.planner = Planner(content)
         self.leases = Leases(context.database)
@@ -81,6 +80,7 @@ class Pipelines:
             context.settings.stages or max(2, os.cpu_count() or 2),
             dict(context.settings.pools),
         )
+        self.drivers = Drivers(self.rooms)
 
     def start(self, principal: Principal, project: Project, request: RunRequest, once: Once | None = None) -> RunView:
         """Check everything that can be known, take the snapshot, and start.
@@ -89,6 +89,14 @@ class Pipelines:
             Invalid: a fault in manifest, options, parameters or inputs; nothing was started.
             OSError: the snapshot cannot be written (the disk is full).
         """
+        prepared = self.prepare(principal, project, request)
+        with self.context.change(principal) as change:
+            run = add_run(change, principal, project, prepared, once)
+        self.drivers.drive(run.id)
+        return self.history.view(project, run.id)
+
+    def prepare(self, principal: Principal, project: Project, request: RunRequest) -> Prepared:
+        """Check a request, and take the snapshot. Raises as `start` does."""
         folder = Path(project.path)
         manifest = pinned_manifest(request.pinned) if request.pinned else read_manifest(folder)
         subject = self.subject(manifest, request)
@@ -104,39 +112,7 @@ class Pipelines:
         options |= {"warnings": warnings} if warnings else {}
         if not (request.kind == "pipeline" and request.trigger == "person"):
             options["publish"] = False  # what nobody has asked for now does not change the folder that people work in
-        with self.context.change(principal) as change:
-            change.require_live(project)
-            run = Run(
-                project_id=project.id,
-                kind=request.kind,
-                trigger=request.trigger,
-                status="pending",
-                params=request.params,
-                options=options,
-                snapshot=snapshot,
-                code=pinned.code,
-                manifest=subject.manifest.model_dump() | {"components": pinned.components},
-                origin_id=request.origin_id,
-                sweep_id=request.sweep_id,
-                schedule_id=request.schedule_id,
-                slot=request.slot,
-                created_by=principal.user,
-                request_id=request_id.get(),
-            )
-            change.session.add(run)
-            change.session.flush()
-            change.made(once, run.id)
-            change.session.add_all(
-                StageRun(run_id=run.id, stage=name, position=position, status="pending", params=subject.params[name])
-                for position, name in enumerate(subject.names)
-            )
-            if request.on_created is not None:
-                request.on_created(change.session, run)
-            detail = {"kind": request.kind, "trigger": request.trigger, "snapshot": snapshot}
-            change.audit("run.start", project, run.id, components=pinned.components, **detail)
-            change.event("run.created", run.id, {"status": "pending", **detail}, project)
-        self._drive(run.id)
-        return self.history.view(project, run.id)
+        return Prepared(request, subject, pinned, snapshot, options)
 
     def pin(self, principal: Principal, project: Project, request: RunRequest) -> Pinned:
         """The code of a project as it is now, for runs to come. Checked as if it was run now.
@@ -306,10 +282,8 @@ class Pipelines:
         self.repair()
 
     def repair(self) -> None:
-        """Drive what nobody drives: runs of a service before this one, or whose thread a fault of ours has ended."""
-        for run_id in self._unfinished():
-            if not self._stopping.is_set():
-                self._drive(run_id)
+        """Drive what nobody drives."""
+        self.drivers.drive_open()
 
     def _unfinished(self) -> list[str]:
         with self.context.database.read() as session:
@@ -355,6 +329,7 @@ class Pipelines:
             running = [row.stage for row in stages_of(change.session, run_id) if row.status == "running"]
         for stage in running:
             self.context.children.stop(child_name(run_id, stage))
+        self.drivers.drive(run_id, run.sweep_id)  # one of a sweep may not have begun
         return self.history.view(project, run_id)
 
     def progress(self, principal: Principal, project: Project, run_id: str, stage: str, body: StageProgress) -> None:
@@ -379,17 +354,16 @@ class Pipelines:
         """Cancel what runs in a project, and wait for its end (it is being archived)."""
         with self.context.change() as change:
             runs = select(Run).where(Run.project_id == project.id, Run.status.not_in(TERMINAL))
-            ids = []
+            ids = dict[str, str | None]()
             for run in change.session.scalars(runs):
                 run.cancel_requested_by = run.cancel_requested_by or "himalia"
-                ids.append(run.id)
+                ids[run.id] = run.sweep_id
             active = [(run_id, row.stage) for run_id in ids for row in stages_of(change.session, run_id)]
         for run_id, stage in active:
             self.context.children.stop(child_name(run_id, stage))
-        for run_id in ids:
-            thread = self._threads.get(run_id)
-            if thread is not None:
-                thread.join(60)
+        for run_id, sweep_id in ids.items():
+            self.drivers.drive(run_id, sweep_id)
+        self.drivers.join(ids, 60)
 
     def end_all(self, project: Project) -> None:
         """Cancel what runs in a project and forget its files (it is being deleted)."""
@@ -402,20 +376,7 @@ class Pipelines:
         for run_id, stage in active:
             self.context.children.stop(child_name(run_id, stage))
         for run in runs:
-            thread = self._threads.get(run.id)
-            if thread is not None:
-                thread.join(60)
+            self.drivers.join([run.id], 60)
             shutil.rmtree(self.context.site.home / "runs" / run.id, ignore_errors=True)
         for run_id, stage in active:
             self.context.site.log(child_name(run_id, stage)).unlink(missing_ok=True)
-
-    def _drive(self, run_id: str) -> None:
-        """Have a thread drive the run, unless one does."""
-        with self._lock:
-            self._threads = {key: other for key, other in self._threads.items() if other.is_alive()}
-            if run_id in self._threads:
-                return
-            driver = Driver(self.rooms, run_id)
-            thread = threading.Thread(target=driver.run, name=f"run-{run_id}", daemon=True)
-            self._threads[run_id] = thread
-            thread.start()

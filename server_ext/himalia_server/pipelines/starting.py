@@ -1,4 +1,4 @@
-"""What is checked before a run starts, and the snapshot that it runs on."""
+"""What is checked before a run starts, the snapshot that it runs on, and how it is written down."""
 
 from __future__ import annotations
 
@@ -15,12 +15,18 @@ from himalia_kernels.parameters import NotebookUnreadableError, check_parameters
 
 from ..content import ContentStore, FileEntry, UnfitContent
 from ..projects import Manifest, StageTable, code_files, output_of
+from ..service.auth import Principal
+from ..service.context import Change
+from ..service.logs import request_id
+from ..service.once import Once
 from ..service.problems import Invalid, NotFound
+from ..store import Project, Run, StageRun
 from .models import ParameterView
-from .requests import NOTEBOOK_STAGE, RunRequest
+from .requests import NOTEBOOK_STAGE, Pinned, RunRequest
 
 GIT_SECONDS = 20.0
 NOT_RUNNING, NO_WORKER = "does not run", "has no worker"
+SWEEP_WAITS = "waiting because other runs of this sweep go on"
 
 
 @dataclass(frozen=True)
@@ -32,11 +38,69 @@ class Subject:
     params: dict[str, dict[str, Any]]
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A run that was checked and may be written down. `snapshot`: digest of code and inputs; `options`: of its row."""
+
+    request: RunRequest
+    subject: Subject
+    pinned: Pinned
+    snapshot: str
+    options: dict[str, Any]
+
+
+def add_run(
+    change: Change, principal: Principal, project: Project, prepared: Prepared, once: Once | None = None
+) -> Run:
+    """Write down a run that is to be driven."""
+    request, subject, pinned = prepared.request, prepared.subject, prepared.pinned
+    change.require_live(project)
+    run = Run(
+        project_id=project.id,
+        kind=request.kind,
+        trigger=request.trigger,
+        status="pending",
+        params=request.params,
+        options=prepared.options,
+        snapshot=prepared.snapshot,
+        code=pinned.code,
+        manifest=subject.manifest.model_dump() | {"components": pinned.components},
+        origin_id=request.origin_id,
+        sweep_id=request.sweep_id,
+        schedule_id=request.schedule_id,
+        slot=request.slot,
+        created_by=principal.user,
+        request_id=request_id.get(),
+    )
+    change.session.add(run)
+    change.session.flush()
+    change.made(once, run.id)
+    waits = SWEEP_WAITS if request.sweep_id else None
+    change.session.add_all(
+        StageRun(
+            run_id=run.id,
+            stage=name,
+            position=position,
+            status="pending",
+            params=subject.params[name],
+            reason=None if position else waits,
+        )
+        for position, name in enumerate(subject.names)
+    )
+    if request.on_created is not None:
+        request.on_created(change.session, run)
+    detail = {"kind": request.kind, "trigger": request.trigger, "snapshot": prepared.snapshot}
+    change.audit("run.start", project, run.id, components=pinned.components, **detail)
+    change.event("run.created", run.id, {"status": "pending", **detail}, project)
+    return run
+
+
 def notebook_manifest(manifest: Manifest, notebook: str, inputs: Iterable[str]) -> Manifest:
     """A manifest with the one stage that runs *notebook*; all else is as in *manifest*."""
     named = next((stage for stage in manifest.stages.values() if stage.notebook == notebook), None)
     known = list(named.inputs) if named is not None else []
-    table = StageTable(notebook=notebook, inputs=list(dict.fromkeys([*known, *inputs])))
+    environment = named.environment if named is not None else None
+    table = StageTable(notebook=notebook, inputs=list(dict.fromkeys([*known, *inputs])), environment=environment)
     return manifest.model_copy(update={"stages": {NOTEBOOK_STAGE: table}})
 
 

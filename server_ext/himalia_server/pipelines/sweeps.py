@@ -15,8 +15,8 @@ from ..service.once import Once
 from ..service.problems import Invalid, NotFound
 from ..store import Project, Sweep
 from .models import SweepView
-from .requests import Options, Pinned, RunRequest
-from .starting import check_stages, grid_of
+from .requests import Options, RunRequest
+from .starting import Prepared, add_run, check_params, grid_of
 
 if TYPE_CHECKING:
     from .manager import Pipelines
@@ -55,10 +55,9 @@ class Sweeps:
                 field="grid",
             )
         points = [_point(axes, values) for values in itertools.product(*(values for _, _, values in axes))]
-        # all are checked before one of them runs
-        for point in points:
-            subject = self.pipelines.subject(manifest, RunRequest(point, options))
-            check_stages(Path(project.path), subject, RunRequest(point, options), lambda _: None, project.slug)
+        first = self.pipelines.prepare(principal, project, RunRequest(points[0], options, trigger="sweep"))
+        prepared = [first, *(self._like(project, first, point) for point in points[1:])]
+        # all or none: a sweep is whole, whenever the service is killed
         with self.context.change(principal) as change:
             change.require_live(project)
             sweep = Sweep(project_id=project.id, grid=grid, created_by=principal.user)
@@ -67,12 +66,25 @@ class Sweeps:
             change.made(once, sweep.id)
             change.audit("sweep.start", project, sweep.id, points=count)
             change.event("sweep.created", sweep.id, {"points": count}, project)
-        pinned: Pinned | None = None
-        for point in points:
-            request = RunRequest(point, options, trigger="sweep", sweep_id=sweep.id)
-            pinned = pinned or self.pipelines.pin(principal, project, request)
-            self.pipelines.start(principal, project, replace(request, pinned=pinned))
+            for one in prepared:
+                request = replace(one.request, sweep_id=sweep.id)
+                add_run(change, principal, project, replace(one, request=request))
+        self.pipelines.drivers.drive_sweep(sweep.id)
         return self.view(project, sweep.id)
+
+    def _like(self, project: Project, first: Prepared, point: dict[str, dict[str, Any]]) -> Prepared:
+        """The run of another point: the same code and inputs, other parameters.
+
+        Raises:
+            Invalid: its notebook does not take them.
+        """
+        request = replace(first.request, params=point)
+        subject = self.pipelines.subject(first.subject.manifest, request)
+        for name in subject.names:
+            stage = subject.manifest.stages[name]
+            if name in point:  # the others have the parameters of the first
+                check_params(Path(project.path) / stage.notebook, name, stage, subject.params[name], request)
+        return replace(first, request=request, subject=subject)
 
     def view(self, project: Project, sweep_id: str) -> SweepView:
         """A sweep with its runs.

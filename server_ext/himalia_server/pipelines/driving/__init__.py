@@ -1,10 +1,10 @@
-"""Runs that go on: one thread drives a run (`driver`), one each stage that runs (`job`); `recorder` puts it down.
+"""Runs that go on: a thread for each run (`drivers`, `driver`), one for each stage that runs (`job`).
 
-The truth is in the store and on the disk, so that another service can go on with it.
+The truth is in the store and on the disk (`recorder` puts it down), so that another service can go on with it.
 """
 
-from .driver import Driver
+from .drivers import Drivers
 from .rooms import Rooms, child_name, token_file
 from .workspace import LAYOUT
 
-__all__ = ["LAYOUT", "Driver", "Rooms", "child_name", "token_file"]
+__all__ = ["LAYOUT", "Drivers", "Rooms", "child_name", "token_file"]

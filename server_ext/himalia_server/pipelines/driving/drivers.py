@@ -1,0 +1,85 @@
+"""The threads of runs that go on: one a run, and of a sweep a few at a time."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+
+from sqlalchemy import select
+
+from ...store import Run
+from ..models import TERMINAL
+from .driver import Driver
+from .rooms import Rooms
+
+
+class Drivers:
+    """Drives runs, each in a thread of its own, until they end or the service stops. Thread-safe.
+
+    Of a sweep only so many runs are driven at a time as may keep the site's slots busy: the hundreds behind them cost
+    nothing but their rows.
+    """
+
+    def __init__(self, rooms: Rooms) -> None:
+        self.rooms = rooms
+        self.of_sweep = 2 * rooms.stages
+        """Runs of one sweep that are driven at a time."""
+        self._threads: dict[str, threading.Thread] = {}
+        self._lock = threading.Lock()
+
+    def drive(self, run_id: str, sweep_id: str | None = None) -> None:
+        """Have a thread drive the run, unless one does."""
+        with self._lock:
+            self._drive(run_id, sweep_id)
+
+    def drive_sweep(self, sweep_id: str) -> None:
+        """Drive the next runs of a sweep; those that ran before, or that are to be cancelled, in any case."""
+        if self.rooms.stopping.is_set():
+            return
+        with self._lock:
+            # read under the lock: who ends meanwhile asks again
+            with self.rooms.context.database.read() as session:
+                query = select(Run).where(Run.sweep_id == sweep_id, Run.status.not_in(TERMINAL)).order_by(Run.id)
+                open_runs = list(session.scalars(query))
+            driven = sum(run.id in self._living() for run in open_runs)
+            for run in open_runs:
+                if run.status != "pending" or run.cancel_requested_by is not None or driven < self.of_sweep:
+                    driven += self._drive(run.id, sweep_id)
+
+    def drive_open(self) -> None:
+        """Drive what nobody drives: runs of a service before this one, or whose thread a fault of ours has ended."""
+        with self.rooms.context.database.read() as session:
+            query = select(Run.id, Run.sweep_id).where(Run.status.not_in(TERMINAL)).order_by(Run.id)
+            open_runs = [(row[0], row[1]) for row in session.execute(query)]
+        for run_id, sweep_id in open_runs:
+            if sweep_id is None and not self.rooms.stopping.is_set():
+                self.drive(run_id)
+        for sweep_id in dict.fromkeys(sweep_id for _, sweep_id in open_runs if sweep_id is not None):
+            self.drive_sweep(sweep_id)
+
+    def join(self, run_ids: Iterable[str], seconds: float) -> None:
+        """Wait for the end of these, for so long each."""
+        for run_id in run_ids:
+            with self._lock:
+                thread = self._threads.get(run_id)
+            if thread is not None:
+                thread.join(seconds)
+
+    def _living(self) -> dict[str, threading.Thread]:
+        self._threads = {key: thread for key, thread in self._threads.items() if thread.is_alive()}
+        return self._threads
+
+    def _drive(self, run_id: str, sweep_id: str | None) -> bool:
+        if run_id in self._living():
+            return False
+        thread = threading.Thread(target=self._run, args=(run_id, sweep_id), name=f"run-{run_id}", daemon=True)
+        self._threads[run_id] = thread
+        thread.start()
+        return True
+
+    def _run(self, run_id: str, sweep_id: str | None) -> None:
+        Driver(self.rooms, run_id).run()
+        if sweep_id is not None:
+            with self._lock:
+                self._threads.pop(run_id, None)
+            self.drive_sweep(sweep_id)
