@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 
 class Receiver(ThreadingHTTPServer):
@@ -13,8 +17,9 @@ class Receiver(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
+        self.tls = tls
         self.got: list[tuple[str, dict[str, str], bytes]] = []
         self.answer: tuple[int, dict[str, str]] = (200, {})
         self.hold: threading.Event | None = None
@@ -22,7 +27,24 @@ class Receiver(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def port(self) -> int:
+        return int(self.server_address[1])
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """Over TLS when there is a certificate."""
+        plain, address = super().get_request()
+        if self.tls is None:
+            return plain, address
+        # shaken hands with in its own thread
+        return self.tls.wrap_socket(plain, server_side=True, do_handshake_on_connect=False), address
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Who does not trust the certificate hangs up."""
+        if not isinstance(sys.exception(), ssl.SSLError | ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -45,9 +67,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def receiver() -> Iterator[Receiver]:
-    """One that answers while the block lasts."""
-    with Receiver() as server:
+def receiver(tls: ssl.SSLContext | None = None) -> Iterator[Receiver]:
+    """One that answers while the block lasts; over TLS with *tls*."""
+    with Receiver(tls) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         thread.start()
         try:

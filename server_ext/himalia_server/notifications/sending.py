@@ -15,6 +15,7 @@ from email.message import EmailMessage
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+import certifi
 import httpx
 
 from himalia import __version__
@@ -100,11 +101,18 @@ async def _post(url: str, headers: dict[str, str], content: bytes) -> tuple[int,
         headers=headers | {"Host": parts.netloc},
         extensions={"sni_hostname": host, "timeout": dict.fromkeys(("connect", "read", "write", "pool"), SECONDS)},
     )
-    async with httpx.AsyncHTTPTransport(trust_env=False) as transport:
+    async with httpx.AsyncHTTPTransport(verify=_trusted(), trust_env=False) as transport:
         reply = await transport.handle_async_request(wanted)
         await reply.aclose()
         place = urlsplit(reply.headers.get("location", "")).netloc
         return reply.status_code, f" to {place}" if place else ""
+
+
+def _trusted() -> ssl.SSLContext:
+    """The authorities of the system (or of SSL_CERT_FILE), where a team's own is, and those that are known anywhere."""
+    context = ssl.create_default_context()
+    context.load_verify_locations(certifi.where())
+    return context
 
 
 def _without(text: str, url: str) -> str:
@@ -133,7 +141,7 @@ def mail(settings: Settings, addresses: list[str], parcel: Parcel, site: str) ->
     message["X-Himalia-Delivery"] = parcel.id
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(parcel.body["text"] + "\n")
-    secure, context = settings.smtp_security, ssl.create_default_context()
+    secure, context = settings.smtp_security, _trusted()
     port = settings.smtp_port or {"tls": 465, "starttls": 587}.get(secure, 25)
     try:
         client = (
