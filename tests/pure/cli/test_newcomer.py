@@ -153,6 +153,7 @@ def test_what_an_environment_is_before_it_is_there(
     state: str, packages: int | None, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     view = {
+        "environment": None,
         "state": state,
         "name": "requirements.txt, overlay" if packages else "the site's own",
         "source": "requirements.txt",
@@ -167,6 +168,7 @@ def test_what_an_environment_is_before_it_is_there(
         "error": None,
         "kernels_outdated": [],
         "start": None,
+        "others": [],
     }
     words = ["environment", "show", "-p", "pp"]
     shown = himalia(monkeypatch, words, {"/projects/pp/environment": view}).output
