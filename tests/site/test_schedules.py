@@ -16,7 +16,7 @@ from himalia_server.cli import main
 from himalia_server.service.context import open_store
 from himalia_server.store import Project, Schedule, now
 from tests.receiver import Receiver, receiver
-from tests.site.lab import Lab
+from tests.site.lab import Lab, running_lab
 from tests.waiting import wait_until
 
 CODE = "data = open('data.txt').read().strip()\nassert data == 'good', f'the data is {data}'\nprint('pinned')"
@@ -208,3 +208,30 @@ def test_run_now_twice_at_once_makes_one_run(lab: Lab, folder: Path) -> None:
         thread.join()
     assert sorted(replies) == [201, 409, 409, 409]
     assert [slot["state"] for slot in slots(lab, "twice")] == ["started"]
+
+
+def test_a_notice_that_is_on_its_way_outlives_the_service() -> None:
+    """SIGKILL while the receiver has it and has not answered: it comes again, as what it is."""
+    with running_lab() as own, receiver() as there:
+        own.tracking_ready()
+        place = own.project("hasty", {}, {"bad.ipynb": ["x = 1", "raise ValueError('bad')"]})
+        assert place.is_dir()
+        own.post("/projects/hasty/notifiers", {"name": "hook", "target": {"kind": "webhook", "url": there.url}})
+        body = {
+            "name": "yearly",
+            "target": {"kind": "notebook", "notebook": "bad.ipynb"},
+            "cron": "@yearly",
+            "zone": "UTC",
+        }
+        own.post("/projects/hasty/schedules", body)
+        there.hold = threading.Event()
+        own.post("/projects/hasty/schedules/yearly/run")
+        wait_until(lambda: there.got, 90, "the first arrival")
+        own.kill_service()
+        there.hold.set()
+        own.start()
+        wait_until(lambda: len(there.got) > 1, 90, "the second arrival")
+        one, two = (json.loads(body) for _, _, body in there.got[:2])
+        assert one == two
+        assert one["kind"] == "failure"
+        assert len(own.get("/projects/hasty/notices")["items"]) == 1
