@@ -1,7 +1,8 @@
 """The table of faults: what becomes of a run whose stages end by the worst that there is. Nothing may be stuck then.
 
-Two runs of the same key at once, and a kernel that is tried again, are in test_pipelines; the death of a Dask worker is
-in test_kernels_dask; the service that dies many times in tests/soak.
+The same faults here and on the workers of a cluster. Two runs of the same key at once, and a kernel that is tried
+again, are in test_pipelines; the death of a Dask worker is in test_stages_on_clusters; the service that dies many times
+in tests/soak.
 """
 
 from __future__ import annotations
@@ -80,18 +81,25 @@ def lab() -> Iterator[Lab]:
         yield made
 
 
-@pytest.fixture(scope="module")
-def ended(lab: Lab) -> Json:
-    """All of them in one run, as many side by side as there are slots."""
-    stages = {name: {"notebook": f"{name}.ipynb", **fault.table} for name, fault in FAULTS.items()}
+@pytest.fixture(scope="module", params=["faults", "far-faults"])
+def ended(lab: Lab, request: pytest.FixtureRequest) -> Iterator[Json]:
+    """All of them in one run, as many side by side as there are slots: here, or on two workers."""
+    slug = str(request.param)
+    place = {"cluster": "c"} if slug == "far-faults" else {}
+    stages = {name: {"notebook": f"{name}.ipynb", **fault.table, **place} for name, fault in FAULTS.items()}
     cells = {
         f"{name}.ipynb": ["n = 1", "print('before')", fault.code, "print('after')"] for name, fault in FAULTS.items()
     }
-    folder = lab.project("faults", stages, cells)
+    folder = lab.project(slug, stages, cells)
     manifest = folder / "himalia.toml"
     manifest.write_text(manifest.read_text() + f'[kernel]\nmemory = "{MEMORY}"\n')
-    run_id = lab.post("/projects/faults/runs", {"options": {"keep_going": True}})["id"]
-    return lab.wait_run("faults", run_id, 240)
+    if place:
+        lab.post(f"/projects/{slug}/clusters", {"name": "c", "workers": 2})
+        wait_until(lambda: lab.get(f"/projects/{slug}/clusters/c")["workers"] == 2, 120, "two workers")
+    run_id = lab.post(f"/projects/{slug}/runs", {"options": {"keep_going": True}})["id"]
+    yield lab.wait_run(slug, run_id, 240)
+    if place:
+        assert lab.request("DELETE", f"/projects/{slug}/clusters/c").is_success
 
 
 def nothing_is_left(lab: Lab) -> None:
@@ -99,6 +107,8 @@ def nothing_is_left(lab: Lab) -> None:
     wait_until(lambda: not list((lab.home / "runs").iterdir()), 20, "the end of the working folders")
     assert not [child["name"] for child in lab.get("/service")["children"] if child["name"].startswith("stage-")]
     assert not lab.processes("himalia_kernels.stage")
+    assert not lab.processes("himalia_kernels.on_")
+    assert not list(lab.home.glob("clusters/*/scratch/**/himalia-stage-*"))
     assert not lab.processes("4711")
     with closing(open_store(lab.site, lab.site.settings())) as database, database.read() as session:
         assert not list(session.scalars(select(Lease)))
@@ -114,7 +124,7 @@ def test_the_status_is_honest(lab: Lab, ended: Json, name: str) -> None:
     if fault.error_name is not None:
         assert found["error_name"] == fault.error_name
     assert found["notebook"] is True
-    reply = lab.request("GET", f"/projects/faults/runs/{ended['id']}/stages/{name}/notebook")
+    reply = lab.request("GET", f"/projects/{ended['project']}/runs/{ended['id']}/stages/{name}/notebook")
     cells = reply.json()["cells"]
     assert "before" in str(cells[1]["outputs"])
     states = [cell["metadata"]["himalia"]["status"] for cell in cells if "himalia" in cell["metadata"]]
@@ -133,8 +143,8 @@ def test_nothing_is_stuck_after_it(lab: Lab, ended: Json) -> None:
     assert ended["status"] == "failed"
     assert "exit0" not in ended["reason"]
     nothing_is_left(lab)
-    again = lab.post("/projects/faults/runs", {"options": {"only": ["exit0"], "force": True}})
-    assert lab.wait_run("faults", again["id"])["status"] == "succeeded"
+    again = lab.post(f"/projects/{ended['project']}/runs", {"options": {"only": ["exit0"], "force": True}})
+    assert lab.wait_run(ended["project"], again["id"])["status"] == "succeeded"
     nothing_is_left(lab)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 import pytest
+from distributed import Client, Security
 from sqlalchemy import select
 
 from himalia_server.service.context import open_store
@@ -176,6 +177,20 @@ def hold(lab: Lab, go: Path) -> tuple[str, list[psutil.Process]]:
     return run_id, [psutil.Process(int(pid)) for pid in pids.split()]
 
 
+def tasks(lab: Lab, slug: str) -> list[str]:
+    """What the scheduler of the cluster still has to do, or keeps."""
+    view = lab.get(f"/projects/{slug}/clusters/{CLUSTER}/connection")
+    security = Security(
+        require_encryption=True,
+        tls_ca_file=view["ca_pem"],
+        tls_client_cert=view["cert_pem"],
+        tls_client_key=view["key_pem"],
+    )
+    with Client(view["address"], security=security, timeout=20, set_as_default=False) as client:
+        found: list[str] = client.run_on_scheduler(lambda dask_scheduler: list(dask_scheduler.tasks))
+    return found
+
+
 def all_gone(processes: list[psutil.Process]) -> bool:
     return not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in processes)
 
@@ -221,6 +236,7 @@ def test_a_cancelled_stage_leaves_nothing_on_its_worker(ready: Lab, far: Path, t
     book = ready.get(f"/projects/far/runs/{run_id}/stages/hold/notebook")
     assert book["metadata"]["himalia"]["status"] == "cancelled"
     nothing_left(ready)
+    wait_until(lambda: tasks(ready, "far") == [], 30, "the scheduler has forgotten it")
 
 
 def test_a_stage_waits_for_a_slot_and_says_so(ready: Lab, far: Path, tmp_path: Path) -> None:
