@@ -42,6 +42,13 @@ def verify(notebook: str, slug: str | None, rtol: float | None, no_second_run: b
     chosen = slug or _project_of(Path(notebook))
     api = connect()
     path = _within(api, chosen, notebook)
+    vouching = api.get(at("projects", chosen, "verifications"), notebook=path, limit=1)["by_stage"]
+    if vouching is not None and not json_:
+        click.echo(
+            f"What {path} shows is what the stage {vouching['stage']} has shown in the run {vouching['run']}: a clean "
+            "run too. It is run again all the same.",
+            err=True,
+        )
     before = api.get("/service")["last_event"]
     body: dict[str, Any] = {"notebook": path, "second_run": not no_second_run}
     if rtol is not None:
