@@ -11,7 +11,7 @@ import pytest
 from tests.site.lab import Lab, running_lab
 from tests.waiting import wait_until
 
-POINTS = 30
+POINTS = 16
 ENDED = ("succeeded", "failed", "cancelled", "timed_out")
 
 
