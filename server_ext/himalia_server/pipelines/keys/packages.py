@@ -6,6 +6,7 @@ import hashlib
 import sys
 import sysconfig
 import threading
+from functools import lru_cache
 from pathlib import Path
 
 
@@ -18,8 +19,15 @@ class PackagesReader:
 
     def digest(self, python: str) -> str:
         """A digest of the names and versions of what is installed for *python*, which need not be run for it."""
-        folders = _site_packages(Path(python))
-        state = tuple(folder.stat().st_mtime_ns for folder in folders)
+        try:
+            folders = _site_packages(python)
+            state = tuple(folder.stat().st_mtime_ns for folder in folders)
+        except FileNotFoundError:  # it was made anew
+            _site_packages.cache_clear()
+            folders = _site_packages(python)
+            state = tuple(folder.stat().st_mtime_ns for folder in folders)
+        if not folders:  # it may come to be
+            _site_packages.cache_clear()
         with self._lock:
             kept = self._known.get(python)
             if kept is None or kept[0] != state:
@@ -35,9 +43,10 @@ class PackagesReader:
             return kept[1]
 
 
-def _site_packages(python: Path) -> list[Path]:
-    if python == Path(sys.executable):
+@lru_cache(maxsize=256)
+def _site_packages(python: str) -> tuple[Path, ...]:
+    if Path(python) == Path(sys.executable):
         found = [Path(sysconfig.get_path("purelib")), Path(sysconfig.get_path("platlib"))]
     else:
-        found = sorted(python.parent.parent.glob("lib*/python3*/site-packages"))
-    return [folder for folder in dict.fromkeys(found) if folder.is_dir()]
+        found = sorted(Path(python).parent.parent.glob("lib*/python3*/site-packages"))
+    return tuple(folder for folder in dict.fromkeys(found) if folder.is_dir())

@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import Any
 
 ENGINE = "1"
@@ -32,16 +33,19 @@ class Parts:
     engine: str = ENGINE
     notebook: str = ""
 
-    @property
+    @cached_property
     def key(self) -> str:
         """The digest of all parts."""
-        document = asdict(self)
+        document = self._document()
         del document["notebook"]
         return "key:" + hashlib.sha256(canonical(document)).hexdigest()
 
     def dump(self) -> bytes:
         """As it is kept."""
-        return canonical(asdict(self))
+        return canonical(self._document())
+
+    def _document(self) -> dict[str, Any]:
+        return {item.name: getattr(self, item.name) for item in fields(self)}
 
     @classmethod
     def load(cls, data: bytes) -> Parts:
