@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ import pytest
 from distributed import Client, Security
 from sqlalchemy import select
 
+from himalia_server.service import tokens
 from himalia_server.service.context import open_store
-from himalia_server.store import Project
+from himalia_server.store import Project, Token, now
 from tests.site.lab import Lab, running_lab
 from tests.site.test_pipelines import Json, begin, run, stage, statuses
 from tests.waiting import wait_until
@@ -267,6 +269,33 @@ def test_a_stage_goes_on_while_the_service_is_killed(ready: Lab, far: Path, tmp_
     assert ended["status"] == "succeeded", ended
     assert ready.get(f"/projects/far/runs/{run_id}/stages/hold/attempts") == []
     assert f"on {before['worker']} of the cluster" in ended["reason"]
+    nothing_left(ready)
+
+
+def test_a_stage_whose_token_is_renewed_goes_on_with_the_new_one(ready: Lab, far: Path, tmp_path: Path) -> None:
+    """As it is with a stage that runs for longer than half a day."""
+    run_id, _ = hold(ready, tmp_path / "go")
+    file = ready.home / "tokens" / f"stage-{run_id}-hold"
+    first = file.read_text()
+    with closing(open_store(ready.site, ready.site.settings())) as database:
+        with database.write() as session:
+            session.scalars(select(Token).where(Token.run_id == run_id)).one().expires_at = now() + 3600
+        # a service that starts looks what is due
+        ready.kill_service()
+        ready.start()
+        second = wait_until(lambda: (text := file.read_text()) != first and text, 60, "the renewal")
+
+        def on_the_worker() -> list[str]:
+            return [path.read_text() for path in ready.home.glob("clusters/*/scratch/**/himalia-stage-*/token")]
+
+        wait_until(lambda: on_the_worker() == [second], 60, "the new token on the worker")
+        with database.write() as session:
+            old = session.scalars(select(Token).where(Token.run_id == run_id).order_by(Token.id)).first()
+            assert old is not None
+            tokens.revoke(session, old)
+    (tmp_path / "go").touch()
+    ended = stage(ready.wait_run("far", run_id), "hold")
+    assert (ended["status"], ended["attempts"]) == ("succeeded", 1), ended
     nothing_left(ready)
 
 
