@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -82,8 +83,22 @@ def check_parameters(notebook: Mapping[str, Any] | Path, given: Mapping[str, Any
 
 
 def parameters_source(notebook: Mapping[str, Any] | Path) -> str | None:
-    """The source of the first cell tagged ``parameters``, or None."""
-    document = load_notebook(notebook) if isinstance(notebook, Path) else notebook
+    """The source of the first cell tagged ``parameters``, or None. A file that has not changed is not read again."""
+    if not isinstance(notebook, Path):
+        return _source_in(notebook)
+    try:
+        found = notebook.stat()
+    except OSError:
+        return _source_in(load_notebook(notebook))  # which tells what is wrong
+    return _source_of(notebook, (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns))
+
+
+@lru_cache(maxsize=4096)
+def _source_of(notebook: Path, _state: tuple[int, ...]) -> str | None:
+    return _source_in(load_notebook(notebook))
+
+
+def _source_in(document: Mapping[str, Any]) -> str | None:
     cells = document.get("cells")
     if not isinstance(cells, list):
         raise NotebookUnreadableError(NO_CELLS)

@@ -127,19 +127,16 @@ def check_stages(
     """
     manifest = subject.manifest
     made = {output for name in subject.names for output in manifest.stages[name].outputs}
+    root = folder.resolve()
     for name in subject.names:
         stage = manifest.stages[name]
         where = "notebook" if request.kind != "pipeline" else f"stages.{name}.notebook"
         pinned = request.pinned is not None
         if not pinned:
-            _require_file(folder, stage.notebook, where, f"{where}: {stage.notebook} does not exist.")
+            _require_file(root, stage.notebook, where, f"{where}: {stage.notebook} does not exist.")
         for path in stage.inputs:
             if not output_of(path, made):
-                field = f"stages.{name}.inputs"
-                maker = next(
-                    (other for other, table in manifest.stages.items() if output_of(path, table.outputs)), None
-                )
-                _require_input(folder, path, field, maker)
+                _require_input(root, path, f"stages.{name}.inputs", manifest)
         if not pinned:
             check_params(folder / stage.notebook, name, stage, subject.params[name], request)
         fault = cluster_fault(stage.cluster) if stage.cluster else None
@@ -154,27 +151,28 @@ def check_stages(
             )
 
 
-def _require_file(folder: Path, path: str, field: str, missing: str) -> None:
-    if not (folder / path).is_file():
+def _require_file(root: Path, path: str, field: str, missing: str) -> None:
+    if not (root / path).is_file():
         raise Invalid(
-            missing, hint=f"Put the notebook there, or change its path in himalia.toml ({folder}).", field=field
+            missing, hint=f"Put the notebook there, or change its path in himalia.toml ({root}).", field=field
         )
-    _require_inside(folder, path, field)
+    _require_inside(root, path, field)
 
 
-def _require_input(folder: Path, path: str, field: str, maker: str | None) -> None:
-    if not (folder / path).exists():
-        also = f"Run the stage {maker!r}, which makes it, as well." if maker else f"Put it there ({folder})."
+def _require_input(root: Path, path: str, field: str, manifest: Manifest) -> None:
+    if not (root / path).exists():
+        maker = next((name for name, table in manifest.stages.items() if output_of(path, table.outputs)), None)
+        also = f"Run the stage {maker!r}, which makes it, as well." if maker else f"Put it there ({root})."
         raise Invalid(
             f"{field}: {path} does not exist, and no stage of this run makes it.",
             hint=also,
             field=field,
         )
-    _require_inside(folder, path, field)
+    _require_inside(root, path, field)
 
 
-def _require_inside(folder: Path, path: str, field: str) -> None:
-    if not (folder / path).resolve().is_relative_to(folder.resolve()):
+def _require_inside(root: Path, path: str, field: str) -> None:
+    if not (root / path).resolve().is_relative_to(root):
         raise Invalid(f"{field}: {path} leads out of the project.", field=field)
 
 

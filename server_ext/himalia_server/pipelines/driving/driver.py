@@ -153,16 +153,35 @@ class Driver:
         done = True
         full: dict[str, Pool] = {}
         """Pools that an earlier stage waits for: a slot that becomes free meanwhile is not for a later one."""
+        statuses, ends = self._look()
         for name in self.state.scene.graph.order:
-            status = self.state.statuses[name]
+            status = statuses[name]
             if status in TERMINAL:
                 continue
             done = False
             with self._lock:
                 running = name in self._jobs
-            if not running and (status == "running" or self._may_begin(name)):
+            if running or not (ends or status == "running" or self._is_decided(name, statuses)):
+                continue
+            if status == "running" or self._may_begin(name):
                 self._begin(name, full, adopted=status == "running")
+            statuses, ends = self._look()  # what was skipped or ended just now lets others begin
         return done
+
+    def _is_decided(self, name: str, statuses: dict[str, str]) -> bool:
+        """Whether what a stage waits for has ended well, or a part of it badly."""
+        before = [statuses[other] for other in self.state.scene.graph.waits[name]]
+        return all(status in GOOD for status in before) or any(
+            status in TERMINAL and status not in GOOD for status in before
+        )
+
+    def _look(self) -> tuple[dict[str, str], bool]:
+        """All statuses as they are, and whether they end stages that wait for others still."""
+        statuses = self.state.statuses
+        failed = not self.state.options.keep_going and any(
+            status in TERMINAL and status not in GOOD for status in statuses.values()
+        )
+        return statuses, failed or self.ending is not None
 
     def _may_begin(self, name: str) -> bool:
         """Whether a stage's time has come; ends it when it never will."""

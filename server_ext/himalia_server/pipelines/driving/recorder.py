@@ -199,11 +199,12 @@ class Recorder:
         if not self.state.publish:
             return
         try:
+            query = select(StageRun).where(StageRun.run_id == self.run_id, StageRun.key.is_not(None))
+            if len(names) == 1:
+                query = query.where(StageRun.stage == names[0])
+            chosen = set(names)
             with self.rooms.context.database.read() as session:
-                rows = session.scalars(
-                    select(StageRun).where(StageRun.run_id == self.run_id, StageRun.key.is_not(None))
-                )
-                wanted = [row for row in rows if row.stage in names]
+                wanted = [row for row in session.scalars(query) if row.stage in chosen]
             write_locks(self.rooms.content, Path(self.state.project.path), wanted)
         except OSError as error:
             log.warning("the lock files cannot be written: %s", error, extra={"run": self.run_id})
