@@ -106,6 +106,8 @@ UNSTEADY = {
         "from sklearn.model_selection import train_test_split\nprint(train_test_split(range(9)))",
         "from sklearn.ensemble import RandomForestClassifier as R\nm = R(n_estimators=3)\nprint(m)",
         "from sklearn.model_selection import KFold\nprint(KFold(5, shuffle=True))",
+        "from sklearn.datasets import make_blobs\nprint(make_blobs())",
+        "from sklearn.dummy import DummyClassifier\nprint(DummyClassifier(strategy='uniform').fit(x, y))",
         "print(frame.sample(3))",
         "print(frame.sample(frac=0.5, random_state=None))",
         "import torch\nprint(torch.randn(3))",
@@ -135,6 +137,9 @@ SEEDED = [
     "import numpy as np\nrng = np.random.default_rng(1)\nprint(rng.normal())",
     "from sklearn.model_selection import train_test_split\nprint(train_test_split(range(9), random_state=1))",
     "from sklearn.model_selection import KFold\nprint(KFold(5))",
+    "from sklearn.pipeline import make_pipeline\nprint(make_pipeline(model))",
+    "from sklearn.compose import make_column_transformer as m\nprint(m((model, columns)))",
+    "from sklearn.dummy import DummyClassifier\nprint(DummyClassifier(strategy='prior').fit(x, y))",
     "print(frame.sample(3, random_state=1))",
     "import numpy as np\nnp.random.seed(1)\nprint(frame.sample(3))",
     "import datetime\nprint(datetime.datetime(2026, 1, 1))",
@@ -156,6 +161,26 @@ def test_what_differs_between_two_clean_runs_is_told_by_its_call(kind: str, sour
 def test_what_is_seeded_or_fixed_is_not_accused(source: str) -> None:
     found = causes((source, "1.5", "2.5", 1), unsteady=frozenset({1}))
     assert [one.kind for one in found] == ["nondeterminism"]
+
+
+ORDERED = "a: loss 0.5 after 3.1 s\nb: loss 0.4 after 12.8 s\n"
+REORDERED = "b: loss 0.4 after 4.2 s\na: loss 0.5 after 13.0 s\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "kind"),
+    [
+        ("from distributed import as_completed\nimport random\nfor f in as_completed(fs):\n    print(f.result())",
+         "completion_order"),
+        ("import os, random\nfor f in os.listdir('.'):\n    print(f)\nrandom.random()", "file_order"),
+        ("for f in fs:\n    print(f)", "set_order"),
+    ],
+)  # fmt: skip
+def test_the_same_lines_in_another_order_are_told_by_what_orders_them(source: str, kind: str) -> None:
+    """Also when each line holds how long it took."""
+    found = causes((source, ORDERED, REORDERED, 1), unsteady=frozenset({1}))
+    assert found[0].kind == kind
+    assert found[0].certainty == ("likely" if kind == "set_order" else "sure")
 
 
 def test_without_a_second_run_chance_is_only_likely() -> None:

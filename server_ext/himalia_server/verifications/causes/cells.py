@@ -94,6 +94,12 @@ class Call:
             for one in self.node.keywords
         )
 
+    def text(self, keyword: str) -> str | None:
+        """The text that a keyword is given; None when that is none, or not known."""
+        values = [one.value for one in self.node.keywords if one.arg == keyword]
+        found = values[0].value if values and isinstance(values[0], ast.Constant) else None
+        return found if isinstance(found, str) else None
+
     @property
     def bare(self) -> bool:
         """No argument, or none but None."""

@@ -27,11 +27,11 @@ _RANDOM = {
 }  # fmt: skip
 _ALWAYS = {"uuid.uuid4", "uuid.uuid1", "os.urandom", "random.SystemRandom"}
 _LEARNERS = re.compile(
-    r"sklearn\..*\.(?:train_test_split|shuffle|resample|make_\w+|\w*(?:Forest|ExtraTrees?|GradientBoosting|DecisionTree|"
+    r"sklearn\.(?:datasets\.make_\w+|.*\.(?:train_test_split|shuffle|resample|\w*(?:Forest|ExtraTrees?|GradientBoosting|DecisionTree|"
     r"Bagging|AdaBoost|MLP|KMeans|SGD|TSNE|IsolationForest|Perceptron|RandomizedSearch|GaussianMixture|MDS|NMF|"
     r"RandomProjection|Nystroem|RBFSampler|LatentDirichletAllocation|SpectralClustering|BayesianGaussianMixture|"
-    r"TruncatedSVD|FastICA|ShuffleSplit|LinearSVC|PassiveAggressive|Dummy|QuantileTransformer|IterativeImputer|"
-    r"permutation_importance|mutual_info)\w*)$"
+    r"TruncatedSVD|FastICA|ShuffleSplit|LinearSVC|PassiveAggressive|QuantileTransformer|IterativeImputer|"
+    r"permutation_importance|mutual_info)\w*))$"
 )
 _SHUFFLED = re.compile(r"sklearn\..*\.\w*(?:KFold)$")
 _CLOCK = {
@@ -132,6 +132,8 @@ def _unseeded(call: Call, name: str, last: str, seeded: set[str]) -> str | None:
         return "Set random_state=0 in sample(…)."
     if name == ".rvs" or (name.startswith("scipy.stats.") and last == "rvs"):
         return "Set random_state=0 in rvs(…)."
+    if name.startswith("sklearn.dummy.") and call.text("strategy") in ("stratified", "uniform"):
+        return f"Set random_state=0 in {last}(…)."
     if _LEARNERS.match(name) or (_SHUFFLED.match(name) and call.has("shuffle")):
         return f"Set random_state=0 in {last}(…)."
     return None

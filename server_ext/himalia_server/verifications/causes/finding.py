@@ -16,6 +16,7 @@ Certainty = Literal["sure", "likely", "possible"]
 _RANK = {"sure": 0, "likely": 1, "possible": 2}
 RUN_ALL = "Restart the kernel, run all cells, look at the result, then save."
 _UNREPEATED = ("randomness", "registry", "wall_clock", "set_order", "file_order", "completion_order", "network")
+_ORDERS = {"set_order", "file_order", "completion_order"}
 _WORDS = {
     "randomness": "draws random numbers without a seed",
     "registry": "registers a model, of which each run makes a new version",
@@ -168,12 +169,12 @@ class _Finder:
             certainty: Certainty = "possible" if far else "likely"
             if self.unsteady and not far:
                 certainty = "sure" if len({one.kind for one in near}) == 1 else "likely"
-            if chance.kind == "set_order" and permuted:
+            if chance.kind in _ORDERS and permuted:
                 certainty = "sure" if self.unsteady else "likely"
             elif chance.kind in ("set_order", "file_order") and not permuted and self.error is None:
                 certainty = "possible"
             found.append(self._of_chance(chance, certainty))
-        if permuted and not any(cause.kind in ("set_order", "file_order") for cause in found):
+        if permuted and not any(cause.kind in _ORDERS for cause in found):
             told = f"Cell {self.first.number} shows the same words in another order."
             found.append(
                 Cause("set_order", "likely" if self.unsteady else "possible", self.first.number, told, SET_ADVICE)
@@ -195,7 +196,10 @@ class _Finder:
         return Cause(chance.kind, certainty, chance.cell, f"{told}.", chance.advice)
 
     def _permuted(self) -> bool:
-        """Whether the texts hold the same words in another order."""
+        """Whether the texts hold the same words in another order, or the same lines but for their numbers."""
+        saved, now = _lines(self.first.saved_outputs), _lines(self.first.executed_outputs)
+        if saved != now and Counter(saved) == Counter(now):
+            return True
         return any(
             difference.saved != difference.now
             and Counter(_tokens(difference.saved)) == Counter(_tokens(difference.now))
@@ -304,6 +308,13 @@ def unsteady_cells(between: NotebookComparison) -> frozenset[int]:
 
 def _tokens(text: str) -> list[str]:
     return re.findall(r"[\w.+-]+", text)
+
+
+def _lines(outputs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The lines of what is text, without their numbers: how long each took is another one each time."""
+    texts = [output.get("text", (output.get("data") or {}).get("text/plain", "")) for output in outputs]
+    joined = "\n".join(text if isinstance(text, str) else "".join(text) for text in texts)
+    return [re.sub(r"\d+(?:\.\d+)?", "0", line) for line in joined.splitlines()]
 
 
 def _names(text: str, path: str) -> bool:
