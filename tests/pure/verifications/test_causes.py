@@ -193,6 +193,13 @@ def test_two_clean_runs_that_agree_acquit_chance() -> None:
     assert "randomness" not in [one.kind for one in found]
 
 
+def test_a_version_of_a_model_differs_although_clean_runs_agree() -> None:
+    """Each of them registers it where nobody else sees it."""
+    source = "import mlflow\nprint(mlflow.register_model(uri, 'm').version)"
+    found = causes((source, "7", "1", 1), unsteady=frozenset())
+    assert (found[0].kind, found[0].certainty) == ("registry", "likely")
+
+
 def test_the_call_is_found_in_a_cell_above_and_one_that_does_not_matter_is_not() -> None:
     found = causes(
         ("import numpy as np, time", "", "", 1),

@@ -51,6 +51,7 @@ VOLATILE: list[tuple[str, str, str]] = [
         "│ EDM = 3.65e-21      │            time = 4.1 sec            │",
         "│ EDM = 3.65e-21      │            time = 1.3 sec            │",
     ),
+    ("after", "a: log loss 0.5418 after 12.8 s", "a: log loss 0.5418 after 0.0 s"),
     ("time-attribute", "<FMin edm=1.4e-22 time=0.012345 ok>", "<FMin edm=1.4e-22 time=1.23456789 ok>"),
     ("elapsed-clock", "elapsed: 0:00:01.234", "elapsed: 0:01:09"),
     ("seconds", "step one 0.31s", "step one 12.5s"),
@@ -93,6 +94,11 @@ VOLATILE: list[tuple[str, str, str]] = [
         "Successfully registered model 'm'.\nCreated version '1' of model 'm'.\nfit",
         "Registered model 'm' already exists. Creating a new version of this model...\n"
         "Created version '2' of model 'm'.\nfit",
+    ),
+    (
+        "registry-version",
+        "INFO mlflow: Waiting up to 300 seconds for model version to finish creation. Model name: m, version 12",
+        "INFO mlflow: Waiting up to 300 seconds for model version to finish creation. Model name: m, version 1",
     ),
     ("download", "Downloading data.csv (10 kB)\n5 rows", "5 rows"),
     ("terminal", "\x1b[31mred\x1b[0m", "red"),

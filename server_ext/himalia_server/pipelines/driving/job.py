@@ -189,7 +189,8 @@ class Job:
         manifest, used = driver.state.scene.manifest, driver.state.scene.used_by(self.name)
         given = self.rooms.projects.kernels.snapshot(driver.state.project, token_file, work, manifest, used)
         env = given.env
-        env.pop("HIMALIA_CLUSTER", None)
+        if driver.state.run.kind == "pipeline":
+            env.pop("HIMALIA_CLUSTER", None)  # a stage says itself what it runs on; a notebook finds what kernels find
         env |= driver.state.env | {
             "HIMALIA_RUN": self.run_id,
             "HIMALIA_STAGE": self.name,

@@ -158,9 +158,10 @@ class _Finder:
     # --- what a second run does not repeat either
 
     def _unrepeated(self) -> list[Cause]:
-        if self.unsteady is False:
-            return []  # two clean runs agree: it is neither chance nor the clock
         near = find_chances(self.slice, self.above, aliases_of(self.cells))
+        if self.unsteady is False:  # two clean runs agree: it is neither chance nor the clock
+            # each of them registers the first version of what it has seen
+            return [self._of_chance(chance, "likely") for chance in near if chance.kind == "registry"]
         far = [] if near else find_chances(self.above, self.above, aliases_of(self.cells))
         order = {kind: place for place, kind in enumerate(_UNREPEATED)}
         permuted = self._permuted()

@@ -104,6 +104,12 @@ RULES: tuple[Rule, ...] = (
         flags=re.M | re.I,
     ),
     Rule(
+        "after",
+        "how long something took: after 3.1 s",
+        rf"(\bafter ){_NUMBER} ?(?:ns|µs|μs|us|ms|s|secs?|seconds?)\b",
+        r"\1<duration>",
+    ),
+    Rule(
         "time-attribute",
         "how long something took, in an object's repr",
         r"(<\w+ [^>\n]*\b(?:time|elapsed|duration|seconds)=)\d+\.\d{4,}(?:[eE][-+]?\d+)?",
@@ -216,6 +222,12 @@ RULES: tuple[Rule, ...] = (
         r"^(?:Successfully registered model '[^'\n]*'\.|Registered model '[^'\n]*' already exists\. Creating [^\n]*"
         r"|Created version '\d+' of model '[^'\n]*'\.)\n?",
         "",
+    ),
+    Rule(
+        "registry-version",
+        "the number of the version that MLflow waits for",
+        r"(\bmodel version to finish creation\. Model name: [^\n]*, version )\d+",
+        r"\1…",
     ),
     Rule(
         "download",
