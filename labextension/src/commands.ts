@@ -48,6 +48,10 @@ export namespace CommandIDs {
   export const removeStage = 'himalia:remove-stage';
   /** Asks for parameters, then runs. */
   export const runWithParameters = 'himalia:run-with-parameters';
+  /** Asks for values of parameters, then runs each combination. args: optionally `force`, `keep_going`, `parallel`. */
+  export const startSweep = 'himalia:start-sweep';
+  /** The runs of a sweep side by side. args: `sweep`, optionally `slug`. */
+  export const openSweep = 'himalia:open-sweep';
   /** args: `run`. */
   export const cancelRun = 'himalia:cancel-run';
   /** The stage's notebook in the project's folder. args: `stage`. */

@@ -21,6 +21,7 @@ import {
 } from '../components';
 import { runState } from '../service/reduce';
 import type { IHimalia, IProblem, IProjectStore } from '../tokens';
+import { SweepLink } from './sweepLink';
 import { kindWord } from './words';
 
 interface IPage {
@@ -154,6 +155,7 @@ function RunItem(props: {
           </span>
         </span>
       </button>
+      <SweepLink run={run} commands={commands} trans={trans} />
     </li>
   );
 }

@@ -286,6 +286,12 @@ function Head(
         onClick={() => void commands.execute(CommandIDs.runWithParameters)}
       />
       <ActionButton
+        label={trans.__('Sweep…')}
+        title={trans.__('Run the pipeline once for each combination of values')}
+        disabledReason={refused}
+        onClick={() => void commands.execute(CommandIDs.startSweep, chosenOptions(options))}
+      />
+      <ActionButton
         primary
         label={trans.__('Run')}
         title={trans.__('Run what has changed')}
