@@ -132,7 +132,7 @@ export namespace CommandIDs {
   export const openComponent = 'himalia:open-component';
 
   // environments
-  /** args: optionally `upgrade` (take the newest versions that the source allows). */
+  /** args of this and the two below: optionally `name`, one of [environments]; this: also `upgrade` to newest versions. */
   export const buildEnvironment = 'himalia:build-environment';
   export const cancelBuild = 'himalia:cancel-build';
   /** What is in it, and the log of its last build. */

@@ -172,6 +172,7 @@ function Values(props: {
       spellCheck={false}
       rows={Math.min(Math.max(field.text.split('\n').length, 1), 8)}
       value={field.text}
+      onKeyDown={event => event.key === 'Enter' && event.stopPropagation()}
       onChange={event => change(event.target.value)}
     />
   );
