@@ -1,3 +1,4 @@
+import { Notification } from '@jupyterlab/apputils';
 import { IRunningSessionManagers, IRunningSessions } from '@jupyterlab/running';
 import { Signal } from '@lumino/signaling';
 
@@ -13,6 +14,8 @@ export interface IRunningKind<T> {
   /** What the button says that ends one, and all. */
   endLabel: string;
   endAllLabel: string;
+  /** Why none can be ended now, by this user say; null when one can. */
+  refusal(): string | null;
   /** Asked before all are ended. */
   confirm(slug: string): string;
 }
@@ -35,11 +38,24 @@ export function addRunning<T>(
     }
   });
   const items = () => (himalia.store ? kind.items(himalia.store) : []);
+  const endAll = () => {
+    const reason = kind.refusal();
+    if (reason === null) {
+      void Promise.all(items().map(item => kind.end(item)));
+    } else {
+      Notification.warning(reason);
+    }
+  };
   managers.add({
     name: kind.name,
-    running: () =>
-      items().map(item => ({ ...kind.show(item), shutdown: () => void kind.end(item) })),
-    shutdownAll: () => void Promise.all(items().map(item => kind.end(item))),
+    running: () => {
+      const mayEnd = kind.refusal() === null; // JupyterLab shows no button for what has no way to be ended
+      return items().map(item => ({
+        ...kind.show(item),
+        ...(mayEnd ? { shutdown: () => void kind.end(item) } : {})
+      }));
+    },
+    shutdownAll: endAll,
     refreshRunning: () => undefined, // events tell
     runningChanged: changed,
     shutdownLabel: kind.endLabel,
