@@ -30,11 +30,11 @@ it('offers an end to those who may, and tells the others why there is none', () 
   let reason: string | null = null;
   const end = vi.fn(async (_item: string) => undefined);
   const things = manager(() => reason, end);
-  things.running()[0].shutdown?.();
+  things.running({ mode: 'list' })[0].shutdown?.();
   things.shutdownAll();
   expect(end.mock.calls).toEqual([['a'], ['a'], ['b']]);
   reason = 'You are viewer.';
-  expect(things.running().map(({ shutdown }) => shutdown)).toEqual([undefined, undefined]);
+  expect(things.running({ mode: 'list' }).map(({ shutdown }) => shutdown)).toEqual([undefined, undefined]);
   things.shutdownAll();
   expect(end).toHaveBeenCalledTimes(3);
   expect(Notification.manager.notifications[0].message).toBe('You are viewer.');

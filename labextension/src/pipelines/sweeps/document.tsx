@@ -76,11 +76,13 @@ function useSweep(store: IProjectStore, id: string): IPart<Sweep> {
 }
 
 function Details(props: IBodyProps & { sweep: Sweep }): React.ReactElement {
-  const { himalia, store, trans, sweep } = props;
+  const { himalia, commands, store, trans, slug, sweep } = props;
   const { metrics: known, problem } = useMetrics(himalia, store, sweep.runs, trans);
-  const axes = axesOf(sweep);
-  const points = pointsOf(sweep, axes, known);
-  const metrics = metricsOf(points);
+  // they are drawn anew when they have changed, not at each event of the project
+  const axes = React.useMemo(() => axesOf(sweep), [sweep]);
+  const points = React.useMemo(() => pointsOf(sweep, axes, known), [sweep, axes, known]);
+  const metrics = React.useMemo(() => metricsOf(points), [points]);
+  const shown = { slug, commands, trans, axes, metrics, points };
   const size = sizeOf(sweep);
   return (
     <>
@@ -106,8 +108,8 @@ function Details(props: IBodyProps & { sweep: Sweep }): React.ReactElement {
         )}
       </dl>
       {problem && <ProblemMessage problem={problem} trans={trans} />}
-      {metrics.length > 0 && <SweepPlot {...props} {...{ axes, metrics, points }} />}
-      <SweepTable {...props} {...{ axes, metrics, points }} />
+      {metrics.length > 0 && <SweepPlot {...shown} />}
+      <SweepTable {...shown} />
       {metrics.length === 0 && <NoMetrics {...props} points={points} />}
     </>
   );

@@ -37,7 +37,7 @@ interface IPlaced {
 }
 
 /** A metric against a parameter, a mark for each run. */
-export function SweepPlot(props: IPlotProps): React.ReactElement {
+export const SweepPlot = React.memo(function SweepPlot(props: IPlotProps) {
   const { axes, metrics, trans } = props;
   const [axisName, setAxis] = React.useState('');
   const [metricName, setMetric] = React.useState('');
@@ -70,7 +70,7 @@ export function SweepPlot(props: IPlotProps): React.ReactElement {
       <Picture {...props} axis={axis} metric={metric} />
     </figure>
   );
-}
+});
 
 function Picture(props: IPlotProps & { axis: number; metric: IName }): React.ReactElement {
   const { slug, axes, points, commands, trans, axis, metric } = props;

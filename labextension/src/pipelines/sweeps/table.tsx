@@ -21,7 +21,7 @@ interface ITableProps {
 }
 
 /** A row for each point; a click opens its run. */
-export function SweepTable(props: ITableProps): React.ReactElement {
+export const SweepTable = React.memo(function SweepTable(props: ITableProps) {
   const { axes, metrics, points, trans } = props;
   const [sort, setSort] = React.useState<ISort>({ by: 'number', down: false });
   const [all, setAll] = React.useState(false);
@@ -70,7 +70,7 @@ export function SweepTable(props: ITableProps): React.ReactElement {
       )}
     </>
   );
-}
+});
 
 /** The head of a column: a press sorts by it, another one the other way round. */
 function Head(props: {
