@@ -1,5 +1,4 @@
 import { ILayoutRestorer, JupyterFrontEnd } from '@jupyterlab/application';
-import { Notification } from '@jupyterlab/apputils';
 import { TranslationBundle } from '@jupyterlab/translation';
 import { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 
@@ -7,7 +6,7 @@ import { at } from '../api/request';
 import { whyNot } from '../api/roles';
 import type { BuildAnswer } from '../api/types';
 import { CommandIDs } from '../commands';
-import { notifyProblem, unless } from '../components/notify';
+import { notifyProblem, tell, unless } from '../components/notify';
 import { Documents } from '../frame/documents';
 import { packageIcon } from '../frame/icons';
 import type { IHimalia } from '../tokens';
@@ -150,9 +149,9 @@ async function build(
     const address = path + chosen(name, '?');
     const { result } = await himalia.request<BuildAnswer>('POST', address, { upgrade });
     if (result === 'unchanged') {
-      Notification.info(trans.__('The environment is up to date.'));
+      tell('info', trans.__('The environment is up to date.'));
     } else if (result === 'switched') {
-      Notification.success(trans.__('The same environment was there already: it is in use now.'));
+      tell('success', trans.__('The same environment was there already: it is in use now.'));
     } else {
       await app.commands.execute(CommandIDs.openEnvironment, { name });
     }

@@ -84,6 +84,7 @@ function Content(
   const waits = awaitsManifest(store, environment);
   const refused = refusedBy(store.project.role, 'environment.build', trans);
   const own = state !== 'shared';
+  const there = name === null || environment.digest !== 'shared'; // of a stage's: it was built once
   return (
     <>
       <header>
@@ -131,9 +132,9 @@ function Content(
           )
         )}
       </header>
-      {!waits && <Failure environment={environment} trans={trans} />}
+      {!waits && <Failure environment={environment} there={there} trans={trans} />}
       {environment.reason && state === 'outdated' && <p>{environment.reason}</p>}
-      <Facts environment={environment} trans={trans} />
+      {there && <Facts environment={environment} trans={trans} />}
       {notes.map(note => (
         <p key={note} className="jp-Himalia-muted">
           {note}
@@ -158,9 +159,11 @@ function Content(
 /** Why there is none, or not the one that is asked for. */
 function Failure(props: {
   environment: Environment;
+  /** Something is in use meanwhile. */
+  there: boolean;
   trans: TranslationBundle;
 }): React.ReactElement | null {
-  const { environment, trans } = props;
+  const { environment, there, trans } = props;
   const { error } = environment;
   if (!error) {
     return null;
@@ -170,7 +173,7 @@ function Failure(props: {
       <StateDot state="failed" label={trans.__('Problem')} compact trans={trans} />
       <span className="jp-Himalia-problemText">
         {environment.package && <strong>{environment.package}: </strong>}
-        {error} {trans.__('What was there before stays in use.')}
+        {error} {there && trans.__('What was there before stays in use.')}
       </span>
     </p>
   );

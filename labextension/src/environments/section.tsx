@@ -134,7 +134,9 @@ function Other(
   const { other, store, commands, trans } = props;
   const { name, state, source, problem } = other;
   const refused = refusedBy(store.project.role, 'environment.build', trans);
-  const word = stateWord(state, trans);
+  const failed = state === 'failed' && source !== null; // without a source no build could begin
+  const word =
+    state === 'failed' && !failed ? trans.__('cannot be built') : stateWord(state, trans);
   const button = (command: string, label: string, title: string) => (
     <div className="jp-Himalia-itemRequest">
       <ActionButton
@@ -165,7 +167,7 @@ function Other(
       {['none', 'failed', 'outdated'].includes(state) &&
         button(
           CommandIDs.buildEnvironment,
-          state === 'failed' ? trans.__('Build again') : trans.__('Build'),
+          failed ? trans.__('Build again') : trans.__('Build'),
           trans.__('Install what [environments.%1] asks for', name)
         )}
     </li>

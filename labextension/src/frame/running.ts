@@ -1,7 +1,7 @@
-import { Notification } from '@jupyterlab/apputils';
 import { IRunningSessionManagers, IRunningSessions } from '@jupyterlab/running';
 import { Signal } from '@lumino/signaling';
 
+import { tell } from '../components/notify';
 import type { IHimalia, IProjectStore } from '../tokens';
 
 /** One kind of running thing of the open project. */
@@ -28,13 +28,13 @@ export function addRunning<T>(
 ): void {
   const changed = new Signal<object, void>(himalia);
   let store: IProjectStore | null = null;
-  const tell = () => changed.emit();
+  const emit = () => changed.emit();
   himalia.changed.connect(() => {
     if (store !== himalia.store) {
-      store?.changed.disconnect(tell);
+      store?.changed.disconnect(emit);
       store = himalia.store;
-      store?.changed.connect(tell);
-      tell();
+      store?.changed.connect(emit);
+      emit();
     }
   });
   const items = () => (himalia.store ? kind.items(himalia.store) : []);
@@ -43,7 +43,7 @@ export function addRunning<T>(
     if (reason === null) {
       void Promise.all(items().map(item => kind.end(item)));
     } else {
-      Notification.warning(reason);
+      tell('warning', reason);
     }
   };
   managers.add({

@@ -125,7 +125,11 @@ function RunItem(props: {
   const state = runState(run);
   const what = run.kind === 'pipeline' ? '' : `${kindWord(run.kind, trans)} · `;
   const by =
-    run.trigger === 'schedule' ? trans.__('by the clock') : trans.__('by %1', run.created_by);
+    run.trigger === 'schedule'
+      ? trans.__('by the clock')
+      : run.sweep
+        ? '' // the link beside it tells more
+        : trans.__('by %1', run.created_by);
   return (
     <li className="jp-Himalia-historyRow" role="listitem" data-run={run.id}>
       <input

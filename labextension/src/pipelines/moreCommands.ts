@@ -1,8 +1,6 @@
-import { Notification } from '@jupyterlab/apputils';
-
 import { whyNot } from '../api/roles';
 import { CommandIDs } from '../commands';
-import { unless } from '../components/notify';
+import { tell, unless } from '../components/notify';
 import { chosenNotebook } from '../frame/chosenNotebook';
 import { Documents } from '../frame/documents';
 import type { IPipelineParts } from './commands';
@@ -185,7 +183,7 @@ function addStages({ app, himalia, browser, trans }: IPipelineParts): void {
       } else if (path !== null) {
         await addStage(parts, store, path);
       } else {
-        Notification.warning(trans.__('Open the notebook that is to become a stage first.'));
+        tell('warning', trans.__('Open the notebook that is to become a stage first.'));
       }
     })
   });

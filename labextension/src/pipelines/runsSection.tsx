@@ -73,7 +73,7 @@ function RunButton(props: ISectionBodyProps & { run: Run }): React.ReactElement 
       <span className="jp-Himalia-runLines">
         <span className="jp-Himalia-rowId">{shortId(run.id)}</span>
         <span className="jp-Himalia-rowName" title={run.created_by}>
-          {run.created_by}
+          {run.sweep ? '' : run.created_by}
         </span>
         <Ago at={run.created_at} trans={trans} />
         <span className="jp-Himalia-runEnd jp-Himalia-muted">

@@ -1,4 +1,4 @@
-import { Dialog, Notification, showDialog } from '@jupyterlab/apputils';
+import { Dialog, showDialog } from '@jupyterlab/apputils';
 import type * as nbformat from '@jupyterlab/nbformat';
 import { Contents } from '@jupyterlab/services';
 import { TranslationBundle } from '@jupyterlab/translation';
@@ -7,7 +7,7 @@ import * as React from 'react';
 import { at } from '../api/request';
 import type { Parameter, Stage } from '../api/types';
 import { CommandIDs } from '../commands';
-import { notifyProblem } from '../components';
+import { notifyProblem, tell } from '../components';
 import { inProject } from '../frame/chosenNotebook';
 import { askAndAct, FormField, IFormProps } from '../frame/ask';
 import type { IProjectStore } from '../tokens';
@@ -29,7 +29,8 @@ export async function addStage(
   const { commands, contents, trans } = parts;
   const notebook = inProject(store, path);
   if (notebook === null) {
-    Notification.warning(
+    tell(
+      'warning',
       trans.__(
         '%1 lies outside of the project %2. Copy it into its folder first.',
         path,

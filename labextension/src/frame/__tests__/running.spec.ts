@@ -34,7 +34,10 @@ it('offers an end to those who may, and tells the others why there is none', () 
   things.shutdownAll();
   expect(end.mock.calls).toEqual([['a'], ['a'], ['b']]);
   reason = 'You are viewer.';
-  expect(things.running({ mode: 'list' }).map(({ shutdown }) => shutdown)).toEqual([undefined, undefined]);
+  expect(things.running({ mode: 'list' }).map(({ shutdown }) => shutdown)).toEqual([
+    undefined,
+    undefined
+  ]);
   things.shutdownAll();
   expect(end).toHaveBeenCalledTimes(3);
   expect(Notification.manager.notifications[0].message).toBe('You are viewer.');
