@@ -8,6 +8,7 @@ import { at } from '../api/request';
 import type { Parameter, Stage } from '../api/types';
 import { CommandIDs } from '../commands';
 import { notifyProblem, tell } from '../components';
+import { environmentOf } from '../environments/question';
 import { inProject } from '../frame/chosenNotebook';
 import { askAndAct, FormField, IFormProps } from '../frame/ask';
 import type { IProjectStore } from '../tokens';
@@ -196,6 +197,7 @@ function StageForm(props: IStageFormProps): React.ReactElement {
       )}
     </FormField>
   );
+  const environments = environmentOf(store)?.others.map(other => other.name) ?? [];
   const known = parameters.map(({ name, default: text }) => `${name} = ${text}`).join(', ');
   const more = ['after', 'timeout', 'retries', 'cache', 'pool', 'cluster', 'environment'] as const;
   // at first alone: it does not fold while something is typed
@@ -251,9 +253,14 @@ function StageForm(props: IStageFormProps): React.ReactElement {
         {line(
           'environment',
           trans.__('Environment'),
-          trans.__(
-            'One of [environments] in himalia.toml, or site for the site’s own packages. Empty: the project’s.'
-          )
+          environments.length > 0
+            ? trans.__(
+                '%1, or site for the site’s own packages. Empty: the project’s.',
+                environments.join(', ')
+              )
+            : trans.__(
+                'One of [environments] in himalia.toml, or site for the site’s own packages. Empty: the project’s.'
+              )
         )}
       </details>
     </>
