@@ -60,6 +60,7 @@ export async function startSweep(
       title: trans.__('Sweep over parameters of %1', store.slug),
       body: <FormView form={form} />,
       label: trans.__('Start the sweep'),
+      leave: trans.__('Go On in the Background'), // a thousand runs take their time to be made
       trans
     },
     () => submit(parts, store.slug, form, options)
