@@ -48,6 +48,10 @@ export namespace CommandIDs {
   export const removeStage = 'himalia:remove-stage';
   /** Asks for parameters, then runs. */
   export const runWithParameters = 'himalia:run-with-parameters';
+  /** Asks for values of parameters, then runs each combination. args: optionally `force`, `keep_going`, `parallel`. */
+  export const startSweep = 'himalia:start-sweep';
+  /** The runs of a sweep side by side. args: `sweep`, optionally `slug`. */
+  export const openSweep = 'himalia:open-sweep';
   /** args: `run`. */
   export const cancelRun = 'himalia:cancel-run';
   /** The stage's notebook in the project's folder. args: `stage`. */
@@ -128,7 +132,7 @@ export namespace CommandIDs {
   export const openComponent = 'himalia:open-component';
 
   // environments
-  /** args: optionally `upgrade` (take the newest versions that the source allows). */
+  /** args of this and the two below: optionally `name`, one of [environments]; this: also `upgrade` to newest versions. */
   export const buildEnvironment = 'himalia:build-environment';
   export const cancelBuild = 'himalia:cancel-build';
   /** What is in it, and the log of its last build. */

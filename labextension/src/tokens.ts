@@ -76,6 +76,8 @@ export interface IProjectStore {
   readonly changed: ISignal<IProjectStore, void>;
   /** What is known of an answer. It is asked for when it is first wanted, and again when events change it. */
   part<T>(question: IQuestion): IPart<T>;
+  /** Nobody wants an answer any more: it is not kept up to date. */
+  drop(question: IQuestion): void;
   /** Read everything again. */
   refresh(): Promise<void>;
 }

@@ -82,7 +82,8 @@ def test_each_stage_finds_its_own_packages(lab: Lab) -> None:
     assert found(folder, *stages) == ["1.0", "2.0", None]
     assert (folder / ".himalia" / "environment.newer.lock").read_text().count("probe==2.0") == 1
     view = lab.get("/projects/in-many/environment")
-    assert (view["environment"], view["others"]) == (None, [{"name": "newer", "state": "ready"}])
+    newer = {"name": "newer", "state": "ready", "source": "newer.txt", "problem": None}
+    assert (view["environment"], view["others"]) == (None, [newer])
     again = run(lab, "in-many")
     assert statuses(lab, "in-many", again["id"]) == dict.fromkeys(stages, "skipped")
 

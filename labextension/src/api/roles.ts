@@ -5,31 +5,41 @@ import { IHimalia } from '../tokens';
 /** Roles from the weakest to the strongest. */
 const RANK = ['viewer', 'contributor', 'operator', 'approver', 'owner'];
 
-/** The weakest role that may do it; the service decides, this only tells beforehand. */
+/**
+ * The weakest role that may do what not everybody may: the service's table (team/roles.py), which a test compares.
+ * The service decides, this only tells beforehand.
+ */
 const WEAKEST = {
+  'project.edit': 'contributor',
+  'project.export': 'contributor',
+  'project.archive': 'owner',
+  'project.move': 'owner',
   'project.delete': 'owner',
+  'member.write': 'owner',
+  'secret.list': 'contributor',
+  'secret.write': 'owner',
+  'component.publish': 'contributor',
+  'component.use': 'contributor',
+  'environment.build': 'contributor',
   'kernel.start': 'contributor',
+  'cluster.connect': 'contributor',
   'cluster.write': 'contributor',
   'run.start': 'contributor',
   'run.cancel': 'contributor',
+  'run.progress': 'contributor',
+  'verify.start': 'contributor',
   'schedule.write': 'contributor',
   'schedule.operate': 'contributor',
-  'verify.start': 'contributor',
+  'notifier.list': 'contributor',
+  'notifier.write': 'operator',
   'model.alias': 'operator',
   'deployment.request': 'contributor',
   'deployment.predict': 'contributor',
   'deployment.write': 'operator',
   'deployment.token': 'operator',
-  'project.export': 'contributor',
-  'project.move': 'owner',
-  'project.archive': 'owner',
-  'project.edit': 'contributor',
-  'environment.build': 'contributor',
-  'member.write': 'owner',
-  'secret.list': 'contributor',
-  'secret.write': 'owner',
-  'component.publish': 'contributor',
-  'component.use': 'contributor'
+  'tracking.write': 'contributor',
+  'tracking.registry': 'operator',
+  'tracking.delete': 'owner'
 } as const;
 
 /** Something that not every member of a project may do. */

@@ -2152,6 +2152,7 @@ export interface components {
          *         "others": [
          *           {
          *             "name": "training",
+         *             "source": "training.txt",
          *             "state": "none"
          *           }
          *         ],
@@ -2906,6 +2907,7 @@ export interface components {
          *       "others": [
          *         {
          *           "name": "training",
+         *           "source": "training.txt",
          *           "state": "none"
          *         }
          *       ],
@@ -3765,6 +3767,16 @@ export interface components {
              * @enum {string}
              */
             state: "shared" | "none" | "building" | "ready" | "failed" | "outdated";
+            /**
+             * Source
+             * @description The file that says what is in it; null: that cannot be known.
+             */
+            source: string | null;
+            /**
+             * Problem
+             * @description Why there is none, or why it is outdated.
+             */
+            problem: string | null;
         };
         /**
          * OutputView

@@ -14,6 +14,7 @@ export type StageStatus = Schemas['StageStatus'];
 export type StageChanges = Schemas['StageChanges'];
 export type Parameter = Schemas['ParameterView'];
 export type Attempt = Schemas['AttemptView'];
+export type Sweep = Schemas['SweepView'];
 export type RunComparison = Schemas['CompareView'];
 export type RunDifference = Schemas['Difference'];
 export type Schedule = Schemas['ScheduleView'];

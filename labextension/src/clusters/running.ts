@@ -3,6 +3,7 @@ import { TranslationBundle } from '@jupyterlab/translation';
 import { CommandRegistry } from '@lumino/commands';
 
 import { at } from '../api/request';
+import { whyNot } from '../api/roles';
 import type { Cluster } from '../api/types';
 import { CommandIDs } from '../commands';
 import { notifyProblem } from '../components/notify';
@@ -34,6 +35,7 @@ export function addRunningClusters(
         .then(undefined, (error: unknown) =>
           notifyProblem(trans.__('The cluster %1 could not be stopped.', name), error, trans)
         ),
+    refusal: () => whyNot(himalia, 'cluster.write', trans),
     endLabel: trans.__('Stop the Cluster'),
     endAllLabel: trans.__('Stop All'),
     confirm: slug =>

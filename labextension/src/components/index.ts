@@ -8,7 +8,7 @@ export { formatAgo, formatBytes, formatDuration, formatExact, shortId } from './
 export { useHimalia, useSignal, useStore } from './hooks';
 export { keepFocus } from './keepFocus';
 export { KeptWidget } from './KeptWidget';
-export { notifyProblem } from './notify';
+export { notifyProblem, tell } from './notify';
 export { PartBody } from './PartBody';
 export { ProblemMessage } from './ProblemMessage';
 export { Select } from './Select';

@@ -16,6 +16,14 @@ export function notifyProblem(what: string, error: unknown, trans: TranslationBu
   });
 }
 
+/** Milliseconds that an answer to what a user did is shown. */
+const SHOWN = 6000;
+
+/** Answer what a user did. Without a time, JupyterLab would put it among its notifications and show nothing. */
+export function tell(kind: 'info' | 'success' | 'warning', message: string): void {
+  Notification[kind](message, { autoClose: SHOWN });
+}
+
 /** A command's act that tells why it cannot be done now, if so: `isEnabled` alone stops no caller. */
 export function unless(
   refusal: () => string | null,
@@ -26,7 +34,7 @@ export function unless(
     if (reason === null) {
       await act(args);
     } else {
-      Notification.warning(reason);
+      tell('warning', reason);
     }
   };
 }

@@ -3,6 +3,7 @@ import { TranslationBundle } from '@jupyterlab/translation';
 import { CommandRegistry } from '@lumino/commands';
 
 import { at } from '../api/request';
+import { whyNot } from '../api/roles';
 import type { Deployment } from '../api/types';
 import { CommandIDs } from '../commands';
 import { notifyProblem } from '../components/notify';
@@ -34,6 +35,7 @@ export function addRunningEndpoints(
         .then(undefined, (error: unknown) =>
           notifyProblem(trans.__('The endpoint %1 could not be deleted.', name), error, trans)
         ),
+    refusal: () => whyNot(himalia, 'deployment.write', trans),
     endLabel: trans.__('Delete the Endpoint'),
     endAllLabel: trans.__('Delete All'),
     confirm: slug => trans.__('Delete all endpoints of %1? They stop answering.', slug)

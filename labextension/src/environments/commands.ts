@@ -1,16 +1,16 @@
 import { ILayoutRestorer, JupyterFrontEnd } from '@jupyterlab/application';
-import { Notification } from '@jupyterlab/apputils';
 import { TranslationBundle } from '@jupyterlab/translation';
+import { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 
 import { at } from '../api/request';
 import { whyNot } from '../api/roles';
 import type { BuildAnswer } from '../api/types';
 import { CommandIDs } from '../commands';
-import { notifyProblem, unless } from '../components/notify';
+import { notifyProblem, tell, unless } from '../components/notify';
 import { Documents } from '../frame/documents';
 import { packageIcon } from '../frame/icons';
 import type { IHimalia } from '../tokens';
-import { environmentOf } from './question';
+import { chosen, environmentOf } from './question';
 
 /** What the room's commands stand on. */
 export interface IEnvironmentParts {
@@ -20,6 +20,7 @@ export interface IEnvironmentParts {
   trans: TranslationBundle;
 }
 
+const text = { type: 'string' } as const;
 const noArgs = { args: { type: 'object', properties: {} } } as const;
 
 /** Register the room's commands; returns those for the palette. */
@@ -42,22 +43,20 @@ export function addEnvironmentCommands(parts: IEnvironmentParts): string[] {
     describedBy: {
       args: {
         type: 'object',
-        properties: { upgrade: { type: 'boolean' }, name: { type: 'string' } }
+        properties: { upgrade: { type: 'boolean' }, name: text }
       }
     },
     isEnabled: args =>
       refusal() === null &&
-      (typeof args.name === 'string' || !['shared', 'building'].includes(state() ?? 'shared')),
-    execute: unless(refusal, args =>
-      build(parts, args.upgrade === true, typeof args.name === 'string' ? args.name : null)
-    )
+      (nameOf(args) !== null || !['shared', 'building'].includes(state() ?? 'shared')),
+    execute: unless(refusal, args => build(parts, args.upgrade === true, nameOf(args)))
   });
   commands.addCommand(CommandIDs.cancelBuild, {
     label: trans.__('Stop Building the Environment'),
     caption: () => refusal() ?? trans.__('The environment that was there before stays'),
-    describedBy: noArgs,
-    isEnabled: () => refusal() === null && state() === 'building',
-    execute: unless(refusal, () => cancel(parts))
+    describedBy: { args: { type: 'object', properties: { name: text } } },
+    isEnabled: args => refusal() === null && (nameOf(args) !== null || state() === 'building'),
+    execute: unless(refusal, args => cancel(parts, nameOf(args)))
   });
   commands.addCommand(CommandIDs.ownEnvironment, {
     label: trans.__('Give the Project Packages of Its Own'),
@@ -109,20 +108,27 @@ function addDocument({ app, himalia, restorer, trans }: IEnvironmentParts): void
     label: trans.__('Open the Environment'),
     caption: trans.__('Packages, and the log of the last build'),
     icon: packageIcon,
-    describedBy: { args: { type: 'object', properties: { slug: { type: 'string' } } } },
+    describedBy: { args: { type: 'object', properties: { slug: text, name: text } } },
     isEnabled: args => typeof args.slug === 'string' || himalia.store !== null,
     execute: async args => {
       const slug = typeof args.slug === 'string' ? args.slug : himalia.store?.slug;
+      const name = nameOf(args);
       if (slug === undefined) {
         return;
       }
       const { makeEnvironmentDocument } = await import('./document');
       const { serverSettings } = app.serviceManager;
-      await documents.open(slug, { slug }, async () =>
-        makeEnvironmentDocument({ himalia, commands: app.commands, serverSettings, trans, slug })
+      const { commands } = app;
+      await documents.open([slug, name].filter(Boolean).join('-'), { slug, name }, async () =>
+        makeEnvironmentDocument({ himalia, commands, serverSettings, trans, slug, name })
       );
     }
   });
+}
+
+/** The one of [environments] that a command is about; null: the project's own. */
+function nameOf({ name }: ReadonlyPartialJSONObject): string | null {
+  return typeof name === 'string' ? name : null;
 }
 
 /** @param name - of one of its further environments; null: the project's own */
@@ -140,27 +146,24 @@ async function build(
     const { saveAsked } = await import('./save');
     await saveAsked(app, store);
     const path = at('projects', store.slug, 'environment');
-    const which = name === null ? '' : `?environment=${encodeURIComponent(name)}`;
-    const { result } = await himalia.request<BuildAnswer>('POST', path + which, { upgrade });
+    const address = path + chosen(name, '?');
+    const { result } = await himalia.request<BuildAnswer>('POST', address, { upgrade });
     if (result === 'unchanged') {
-      Notification.info(trans.__('The environment is up to date.'));
+      tell('info', trans.__('The environment is up to date.'));
     } else if (result === 'switched') {
-      Notification.success(trans.__('The same environment was there already: it is in use now.'));
-    } else if (name !== null) {
-      Notification.info(
-        trans.__('%1 is being built. Stages that name it wait until it is ready.', name)
-      );
+      tell('success', trans.__('The same environment was there already: it is in use now.'));
     } else {
-      await app.commands.execute(CommandIDs.openEnvironment);
+      await app.commands.execute(CommandIDs.openEnvironment, { name });
     }
   } catch (error) {
     notifyProblem(trans.__('The environment could not be built.'), error, trans);
   }
 }
 
-async function cancel({ himalia, trans }: IEnvironmentParts): Promise<void> {
+async function cancel({ himalia, trans }: IEnvironmentParts, name: string | null): Promise<void> {
   try {
-    await himalia.request('DELETE', at('projects', himalia.store?.slug ?? '', 'environment'));
+    const path = at('projects', himalia.store?.slug ?? '', 'environment');
+    await himalia.request('DELETE', path + chosen(name, '?'));
   } catch (error) {
     notifyProblem(trans.__('The build could not be stopped.'), error, trans);
   }

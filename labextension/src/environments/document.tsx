@@ -21,7 +21,7 @@ import type { IHimalia, IProjectStore } from '../tokens';
 import { BuildLog } from './log';
 import { Packages } from './packages';
 import { KernelStart } from './start';
-import { awaitsManifest, ENVIRONMENT, environmentState, environmentWord } from './question';
+import { awaitsManifest, environmentState, environmentWord, questionOf } from './question';
 
 /** Whose environment, and what the document stands on. */
 export interface IEnvironmentProps {
@@ -30,11 +30,13 @@ export interface IEnvironmentProps {
   serverSettings: ServerConnection.ISettings;
   trans: TranslationBundle;
   slug: string;
+  /** One of [environments]; null: the project's own. */
+  name: string | null;
 }
 
 /** A tab with the project's environment: state, packages, the log of its build. */
 export function makeEnvironmentDocument(props: IEnvironmentProps): MainAreaWidget {
-  const { himalia, commands, trans, slug } = props;
+  const { himalia, commands, trans, slug, name } = props;
   const content = new KeptWidget(
     <StoreGate himalia={himalia} commands={commands} trans={trans} slug={slug}>
       {store => <EnvironmentDocument {...props} store={store} />}
@@ -42,20 +44,32 @@ export function makeEnvironmentDocument(props: IEnvironmentProps): MainAreaWidge
   );
   content.addClass('jp-Himalia-runDocument');
   const widget = new MainAreaWidget({ content });
-  widget.title.label = trans.__('Environment');
-  widget.title.caption = trans.__('The environment of the project %1', slug);
+  widget.title.label = titleOf(name, trans);
+  widget.title.caption =
+    name === null
+      ? trans.__('The environment of the project %1', slug)
+      : trans.__(
+          'The environment %1 of the project %2, in which stages run that name it',
+          name,
+          slug
+        );
   widget.title.icon = packageIcon;
   widget.title.closable = true;
   return widget;
 }
 
+function titleOf(name: string | null, trans: TranslationBundle): string {
+  return name === null ? trans.__('Environment') : trans.__('Environment %1', name);
+}
+
 function EnvironmentDocument(
   props: IEnvironmentProps & { store: IProjectStore }
 ): React.ReactElement {
-  const { store, trans } = props;
+  const { store, trans, name } = props;
+  const question = React.useMemo(() => questionOf(name), [name]);
   return (
     <article className="jp-Himalia-run">
-      <PartBody part={store.part<Environment>(ENVIRONMENT)} project={store.project} trans={trans}>
+      <PartBody part={store.part<Environment>(question)} project={store.project} trans={trans}>
         {environment => <Content {...props} environment={environment} />}
       </PartBody>
     </article>
@@ -65,15 +79,16 @@ function EnvironmentDocument(
 function Content(
   props: IEnvironmentProps & { store: IProjectStore; environment: Environment }
 ): React.ReactElement {
-  const { store, environment, commands, trans } = props;
+  const { store, environment, commands, trans, name } = props;
   const { state, build, notes } = environment;
   const waits = awaitsManifest(store, environment);
   const refused = refusedBy(store.project.role, 'environment.build', trans);
   const own = state !== 'shared';
+  const there = name === null || environment.digest !== 'shared'; // of a stage's: it was built once
   return (
     <>
       <header>
-        <h1>{trans.__('Environment')}</h1>
+        <h1>{titleOf(name, trans)}</h1>
         <span role="status">
           <StateDot
             state={waits ? 'pending' : environmentState(state)}
@@ -90,7 +105,7 @@ function Content(
           <ActionButton
             label={trans.__('Stop building')}
             disabledReason={refused}
-            onClick={() => void commands.execute(CommandIDs.cancelBuild)}
+            onClick={() => void commands.execute(CommandIDs.cancelBuild, { name })}
           />
         ) : (
           own &&
@@ -104,28 +119,30 @@ function Content(
                 )}
                 disabledReason={refused}
                 onClick={() =>
-                  void commands.execute(CommandIDs.buildEnvironment, { upgrade: true })
+                  void commands.execute(CommandIDs.buildEnvironment, { name, upgrade: true })
                 }
               />
               <ActionButton
                 label={trans.__('Build')}
                 primary={state !== 'ready'}
                 disabledReason={refused}
-                onClick={() => void commands.execute(CommandIDs.buildEnvironment)}
+                onClick={() => void commands.execute(CommandIDs.buildEnvironment, { name })}
               />
             </>
           )
         )}
       </header>
-      {!waits && <Failure environment={environment} trans={trans} />}
+      {!waits && <Failure environment={environment} there={there} trans={trans} />}
       {environment.reason && state === 'outdated' && <p>{environment.reason}</p>}
-      <Facts environment={environment} trans={trans} />
+      {there && <Facts environment={environment} trans={trans} />}
       {notes.map(note => (
         <p key={note} className="jp-Himalia-muted">
           {note}
         </p>
       ))}
-      {environment.start && <KernelStart start={environment.start} trans={trans} />}
+      {environment.start && name === null && (
+        <KernelStart start={environment.start} trans={trans} />
+      )}
       {environment.packages !== null && <Packages {...props} />}
       {build && environment.log && <BuildLog {...props} build={build} />}
       {!own && (
@@ -142,9 +159,11 @@ function Content(
 /** Why there is none, or not the one that is asked for. */
 function Failure(props: {
   environment: Environment;
+  /** Something is in use meanwhile. */
+  there: boolean;
   trans: TranslationBundle;
 }): React.ReactElement | null {
-  const { environment, trans } = props;
+  const { environment, there, trans } = props;
   const { error } = environment;
   if (!error) {
     return null;
@@ -154,7 +173,7 @@ function Failure(props: {
       <StateDot state="failed" label={trans.__('Problem')} compact trans={trans} />
       <span className="jp-Himalia-problemText">
         {environment.package && <strong>{environment.package}: </strong>}
-        {error} {trans.__('What was there before stays in use.')}
+        {error} {there && trans.__('What was there before stays in use.')}
       </span>
     </p>
   );

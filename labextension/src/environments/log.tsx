@@ -7,6 +7,7 @@ import { at, followText } from '../api/request';
 import type { Environment } from '../api/types';
 import { ProblemMessage, useHimalia } from '../components';
 import type { IHimalia, IProblem } from '../tokens';
+import { chosen } from './question';
 
 /** The log of a build, as it is written. */
 export function BuildLog(props: {
@@ -14,9 +15,11 @@ export function BuildLog(props: {
   serverSettings: ServerConnection.ISettings;
   trans: TranslationBundle;
   slug: string;
+  /** Whose build it is; null: of the project's own environment. */
+  name: string | null;
   build: NonNullable<Environment['build']>;
 }): React.ReactElement {
-  const { serverSettings, trans, slug, build } = props;
+  const { serverSettings, trans, slug, name, build } = props;
   const live = useHimalia(props.himalia).connection === 'live';
   const [text, setText] = React.useState('');
   const [problem, setProblem] = React.useState<IProblem | null>(null);
@@ -28,7 +31,7 @@ export function BuildLog(props: {
     }
     const reading = new AbortController();
     const question = new URLSearchParams({ build: id, follow: 'true' }).toString();
-    const path = `v1/${at('projects', slug, 'environment', 'log')}?${question}`;
+    const path = `v1/${at('projects', slug, 'environment', 'log')}?${question}${chosen(name, '&')}`;
     let read = '';
     const take = (part: string) => {
       read += part;
@@ -39,7 +42,7 @@ export function BuildLog(props: {
       setProblem(toProblem(error, trans))
     );
     return () => reading.abort();
-  }, [serverSettings, trans, slug, id, live]);
+  }, [serverSettings, trans, slug, name, id, live]);
   const building = build.state === 'building';
   React.useEffect(() => {
     if (building && end.current) {

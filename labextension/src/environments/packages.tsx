@@ -5,6 +5,7 @@ import { at } from '../api/request';
 import type { Environment, Package } from '../api/types';
 import { PartBody, useAnswer } from '../components';
 import type { IHimalia } from '../tokens';
+import { chosen } from './question';
 
 /** Packages that are asked for; a lock that has more is told so. */
 const MOST = 200;
@@ -17,7 +18,8 @@ export function Packages(props: {
   environment: Environment;
 }): React.ReactElement {
   const { himalia, trans, slug, environment } = props;
-  const path = `${at('projects', slug, 'environment', 'packages')}?limit=${MOST}`;
+  const which = chosen(environment.environment, '&');
+  const path = `${at('projects', slug, 'environment', 'packages')}?limit=${MOST}${which}`;
   const part = useAnswer<{ items: Package[]; next: string | null }>(
     himalia,
     path,

@@ -10,6 +10,16 @@ export const ENVIRONMENT: IQuestion = {
   topics: ['environment.', 'kernel.', 'project.manifest', 'project.file']
 };
 
+/** The question about one of the project's environments; null: its own. */
+export function questionOf(name: string | null): IQuestion {
+  return name === null ? ENVIRONMENT : { ...ENVIRONMENT, path: `environment${chosen(name, '?')}` };
+}
+
+/** The part of an address that names one of the project's environments; nothing for its own. */
+export function chosen(name: string | null, before: '?' | '&'): string {
+  return name === null ? '' : `${before}environment=${encodeURIComponent(name)}`;
+}
+
 /** The project's environment, as far as it is known. */
 export function environmentOf(store: IProjectStore | null): Environment | null {
   return store?.part<Environment>(ENVIRONMENT).value ?? null;

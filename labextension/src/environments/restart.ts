@@ -1,8 +1,8 @@
-import { Dialog, Notification, showDialog } from '@jupyterlab/apputils';
+import { Dialog, showDialog } from '@jupyterlab/apputils';
 import { KernelAPI } from '@jupyterlab/services';
 import { PathExt } from '@jupyterlab/coreutils';
 
-import { notifyProblem } from '../components/notify';
+import { notifyProblem, tell } from '../components/notify';
 import type { IEnvironmentParts } from './commands';
 
 /** Ask, then restart these kernels, so that they find the packages that the project has now. */
@@ -18,7 +18,7 @@ export async function restartKernels(
     return session ? PathExt.basename(session.path) || session.name : id.slice(0, 8);
   });
   if (kernels.length === 0) {
-    Notification.info(trans.__('All kernels run with the packages that the project has now.'));
+    tell('info', trans.__('All kernels run with the packages that the project has now.'));
     return;
   }
   const { button } = await showDialog({

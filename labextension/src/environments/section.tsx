@@ -118,25 +118,59 @@ function Built(props: ISectionProps & { environment: Environment }): React.React
 
 /** The project's further environments, which stages run in that name them. */
 function Others(props: ISectionProps & { environment: Environment }): React.ReactElement {
-  const { environment, store, commands, trans } = props;
-  const refused = refusedBy(store.project.role, 'environment.build', trans);
+  const { environment, trans } = props;
   return (
     <ul className="jp-Himalia-items" role="list" aria-label={trans.__('Environments of stages')}>
-      {environment.others.map(({ name, state }) => (
-        <li key={name} className="jp-Himalia-itemHead">
-          <StateDot state={environmentState(state)} label={stateWord(state, trans)} trans={trans} />
-          <span className="jp-Himalia-fill">{name}</span>
-          {!['ready', 'building', 'shared'].includes(state) && (
-            <ActionButton
-              label={state === 'failed' ? trans.__('Build again') : trans.__('Build')}
-              title={trans.__('Install what [environments.%1] asks for', name)}
-              disabledReason={refused}
-              onClick={() => void commands.execute(CommandIDs.buildEnvironment, { name })}
-            />
-          )}
-        </li>
+      {environment.others.map(other => (
+        <Other key={other.name} other={other} {...props} />
       ))}
     </ul>
+  );
+}
+
+function Other(
+  props: ISectionProps & { other: Environment['others'][number] }
+): React.ReactElement {
+  const { other, store, commands, trans } = props;
+  const { name, state, source, problem } = other;
+  const refused = refusedBy(store.project.role, 'environment.build', trans);
+  const failed = state === 'failed' && source !== null; // without a source no build could begin
+  const word =
+    state === 'failed' && !failed ? trans.__('cannot be built') : stateWord(state, trans);
+  const button = (command: string, label: string, title: string) => (
+    <div className="jp-Himalia-itemRequest">
+      <ActionButton
+        label={label}
+        title={title}
+        disabledReason={refused}
+        onClick={() => void commands.execute(command, { name })}
+      />
+    </div>
+  );
+  return (
+    <li className="jp-Himalia-item" data-environment={name}>
+      <div className="jp-Himalia-itemHead">
+        <StateDot compact state={environmentState(state)} label={word} trans={trans} />
+        <button
+          type="button"
+          className="jp-Himalia-itemName"
+          title={trans.__('Open the environment %1: its packages, the log of its build', name)}
+          onClick={() => void commands.execute(CommandIDs.openEnvironment, { name })}
+        >
+          {name}
+        </button>
+      </div>
+      <div className="jp-Himalia-itemFacts">{[word, source].filter(Boolean).join(' · ')}</div>
+      {problem !== null && <p className="jp-Himalia-itemError">{problem}</p>}
+      {state === 'building' &&
+        button(CommandIDs.cancelBuild, trans.__('Stop'), trans.__('Stop building %1', name))}
+      {['none', 'failed', 'outdated'].includes(state) &&
+        button(
+          CommandIDs.buildEnvironment,
+          failed ? trans.__('Build again') : trans.__('Build'),
+          trans.__('Install what [environments.%1] asks for', name)
+        )}
+    </li>
   );
 }
 

@@ -1,6 +1,7 @@
 import { IRunningSessionManagers, IRunningSessions } from '@jupyterlab/running';
 import { Signal } from '@lumino/signaling';
 
+import { tell } from '../components/notify';
 import type { IHimalia, IProjectStore } from '../tokens';
 
 /** One kind of running thing of the open project. */
@@ -13,6 +14,8 @@ export interface IRunningKind<T> {
   /** What the button says that ends one, and all. */
   endLabel: string;
   endAllLabel: string;
+  /** Why none can be ended now, by this user say; null when one can. */
+  refusal(): string | null;
   /** Asked before all are ended. */
   confirm(slug: string): string;
 }
@@ -25,21 +28,34 @@ export function addRunning<T>(
 ): void {
   const changed = new Signal<object, void>(himalia);
   let store: IProjectStore | null = null;
-  const tell = () => changed.emit();
+  const emit = () => changed.emit();
   himalia.changed.connect(() => {
     if (store !== himalia.store) {
-      store?.changed.disconnect(tell);
+      store?.changed.disconnect(emit);
       store = himalia.store;
-      store?.changed.connect(tell);
-      tell();
+      store?.changed.connect(emit);
+      emit();
     }
   });
   const items = () => (himalia.store ? kind.items(himalia.store) : []);
+  const endAll = () => {
+    const reason = kind.refusal();
+    if (reason === null) {
+      void Promise.all(items().map(item => kind.end(item)));
+    } else {
+      tell('warning', reason);
+    }
+  };
   managers.add({
     name: kind.name,
-    running: () =>
-      items().map(item => ({ ...kind.show(item), shutdown: () => void kind.end(item) })),
-    shutdownAll: () => void Promise.all(items().map(item => kind.end(item))),
+    running: () => {
+      const mayEnd = kind.refusal() === null; // JupyterLab shows no button for what has no way to be ended
+      return items().map(item => ({
+        ...kind.show(item),
+        ...(mayEnd ? { shutdown: () => void kind.end(item) } : {})
+      }));
+    },
+    shutdownAll: endAll,
     refreshRunning: () => undefined, // events tell
     runningChanged: changed,
     shutdownLabel: kind.endLabel,

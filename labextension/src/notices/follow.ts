@@ -6,7 +6,7 @@ import { at } from '../api/request';
 import type { Notice, Run } from '../api/types';
 import { CommandIDs } from '../commands';
 import { shortId } from '../components/format';
-import { notifyProblem } from '../components/notify';
+import { notifyProblem, tell } from '../components/notify';
 import { canOpen } from '../pipelines/rows';
 import { askedFor, linkIn, withoutLink } from '../service/place';
 import type { IHimalia } from '../tokens';
@@ -115,7 +115,8 @@ export async function follow(parts: INoticeParts, target: Target): Promise<boole
   }
   await commands.execute(CommandIDs.openRun, { slug, run: id });
   if (stage !== null) {
-    Notification.info(
+    tell(
+      'info',
       record
         ? trans.__('No notebook was kept of the stage %1; the run tells why.', stage)
         : trans.__('The run %1 has no stage %2.', shortId(id), stage)

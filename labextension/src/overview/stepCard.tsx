@@ -2,6 +2,7 @@ import { TranslationBundle } from '@jupyterlab/translation';
 import { CommandRegistry } from '@lumino/commands';
 import * as React from 'react';
 
+import { refusedBy } from '../api/roles';
 import { CommandIDs } from '../commands';
 import { ActionButton, StateDot } from '../components';
 import { IProjectStore } from '../tokens';
@@ -69,7 +70,8 @@ function laterSteps(store: IProjectStore, trans: TranslationBundle): IStepAction
       : []),
     {
       label: trans.__('Change a parameter and run again'),
-      command: CommandIDs.runWithParameters
+      command: CommandIDs.runWithParameters,
+      disabledReason: refusedBy(store.project.role, 'run.start', trans)
     },
     { label: trans.__('Make your own project'), command: CommandIDs.newProject }
   ];

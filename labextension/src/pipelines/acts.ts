@@ -5,7 +5,7 @@ import { at } from '../api/request';
 import type { Run } from '../api/types';
 import { CommandIDs } from '../commands';
 import { shortId } from '../components/format';
-import { notifyProblem } from '../components/notify';
+import { notifyProblem, tell } from '../components/notify';
 import type { IPipelineParts } from './commands';
 import type { IStartParts } from './start';
 
@@ -24,15 +24,31 @@ export async function resumeRun(parts: IStartParts, slug: string, id: string): P
   }
 }
 
+/** Outputs that a question names; of more it tells the number. */
+const NAMED = 8;
+
 /** Put what a run has made into the project's folder, once it was asked for. */
 export async function restoreOutputs(parts: IStartParts, slug: string, id: string): Promise<void> {
   const { himalia, trans } = parts;
+  const failed = trans.__('The outputs were not put into the folder.');
+  let paths: string[];
+  try {
+    const run = await himalia.request<Run>('GET', at('projects', slug, 'runs', id));
+    paths = run.stages.flatMap(({ outputs }) => Object.keys(outputs));
+  } catch (error) {
+    notifyProblem(failed, error, trans);
+    return;
+  }
+  const more = paths.length - NAMED;
+  const named = paths.slice(0, NAMED).join(', ');
   const { button } = await showDialog({
     title: trans.__('Put the outputs of run %1 into the folder?', shortId(id)),
     body: trans.__(
-      'Files of the project %1 that the run has made are replaced by the run’s own.',
-      slug
+      'As the folder of %1 has them now, they are replaced by the run’s own: %2.',
+      slug,
+      more > 0 ? trans._n('%2 and %1 more', '%2 and %1 more', more, named) : named
     ),
+    defaultButton: 0,
     buttons: [
       Dialog.cancelButton({ label: trans.__('Cancel') }),
       Dialog.okButton({ label: trans.__('Put them there') })
@@ -43,15 +59,15 @@ export async function restoreOutputs(parts: IStartParts, slug: string, id: strin
   }
   try {
     const path = at('projects', slug, 'runs', id, 'outputs', 'restore');
-    const { paths } = await himalia.request<{ paths: string[] }>('POST', path);
+    const { paths: written } = await himalia.request<{ paths: string[] }>('POST', path);
     Notification.success(
-      paths.length > 0
-        ? trans.__('In the folder again: %1.', paths.join(', '))
+      written.length > 0
+        ? trans.__('In the folder again: %1.', written.join(', '))
         : trans.__('The folder has them already.'),
       { autoClose: 6000 }
     );
   } catch (error) {
-    notifyProblem(trans.__('The outputs were not put into the folder.'), error, trans);
+    notifyProblem(failed, error, trans);
   }
 }
 
@@ -89,7 +105,7 @@ export async function openStageNotebook(parts: IPipelineParts, name: string): Pr
   const stage = himalia.store?.project.stages.find(candidate => candidate.name === name);
   const folder = himalia.store?.contentsPath;
   if (!stage) {
-    Notification.warning(trans.__('There is no stage %1 in the open project.', name));
+    tell('warning', trans.__('There is no stage %1 in the open project.', name));
   } else if (typeof folder !== 'string') {
     Notification.warning(
       trans.__(

@@ -1,10 +1,10 @@
 import { ILayoutRestorer, JupyterFrontEnd } from '@jupyterlab/application';
-import { Notification } from '@jupyterlab/apputils';
 import type { IFileBrowserFactory } from '@jupyterlab/filebrowser';
 import { TranslationBundle } from '@jupyterlab/translation';
 import { editIcon, fileIcon, notebookIcon, runIcon, stopIcon } from '@jupyterlab/ui-components';
 import { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 
+import { tell } from '../components/notify';
 import { refusedBy } from '../api/roles';
 import { CommandIDs } from '../commands';
 import { repairFirst } from '../components/repair';
@@ -105,7 +105,8 @@ function addRunCommands(parts: IPipelineParts): void {
         return;
       }
       if (!store?.project.stages.some(({ params }) => Object.keys(params).length > 0)) {
-        Notification.info(
+        tell(
+          'info',
           trans.__('No stage has parameters yet. Name them in himalia.toml: params = { … }.')
         );
         return;
@@ -120,7 +121,7 @@ function addRunCommands(parts: IPipelineParts): void {
 function mustNotRun(himalia: IHimalia, trans: TranslationBundle): boolean {
   const reason = whyNotRun(himalia, trans);
   if (reason !== null) {
-    Notification.warning(trans.__('The pipeline was not run. %1', reason));
+    tell('warning', trans.__('The pipeline was not run. %1', reason));
   }
   return reason !== null;
 }
@@ -160,7 +161,7 @@ function addCancel(parts: IPipelineParts): void {
       const slug = slugOf(args, himalia);
       const reason = refused();
       if (reason) {
-        Notification.warning(trans.__('The run was not cancelled. %1', reason));
+        tell('warning', trans.__('The run was not cancelled. %1', reason));
       } else if (id && slug) {
         const { cancelRun } = await import('./acts');
         await cancelRun({ himalia, commands: app.commands, trans }, slug, id);

@@ -1,9 +1,9 @@
-import { Notification, WidgetTracker } from '@jupyterlab/apputils';
+import { WidgetTracker } from '@jupyterlab/apputils';
 import type { IDocumentWidget } from '@jupyterlab/docregistry';
 import type * as nbformat from '@jupyterlab/nbformat';
 
 import { toProblem } from '../api/problem';
-import { notifyProblem } from '../components/notify';
+import { notifyProblem, tell } from '../components/notify';
 import { hasEnded } from '../components/states';
 import { watchStore } from '../frame/watch';
 import { IExecuted, locked, notebookPath } from './drive';
@@ -58,7 +58,7 @@ async function show(
   const { app, manager, tracker, trans } = parts;
   const widget = openExecuted(executed, manager, app.docRegistry, trans, activate);
   if (!widget) {
-    Notification.warning(trans.__('This application shows no notebooks.'));
+    tell('warning', trans.__('This application shows no notebooks.'));
     return;
   }
   if (!tracker.has(widget)) {

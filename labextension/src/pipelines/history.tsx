@@ -21,6 +21,7 @@ import {
 } from '../components';
 import { runState } from '../service/reduce';
 import type { IHimalia, IProblem, IProjectStore } from '../tokens';
+import { SweepLink } from './sweepLink';
 import { kindWord } from './words';
 
 interface IPage {
@@ -124,7 +125,11 @@ function RunItem(props: {
   const state = runState(run);
   const what = run.kind === 'pipeline' ? '' : `${kindWord(run.kind, trans)} · `;
   const by =
-    run.trigger === 'schedule' ? trans.__('by the clock') : trans.__('by %1', run.created_by);
+    run.trigger === 'schedule'
+      ? trans.__('by the clock')
+      : run.sweep
+        ? '' // the link beside it tells more
+        : trans.__('by %1', run.created_by);
   return (
     <li className="jp-Himalia-historyRow" role="listitem" data-run={run.id}>
       <input
@@ -154,6 +159,7 @@ function RunItem(props: {
           </span>
         </span>
       </button>
+      <SweepLink run={run} commands={commands} trans={trans} />
     </li>
   );
 }

@@ -76,6 +76,7 @@ function activate(
     CommandIDs.editStage,
     CommandIDs.runPipeline,
     CommandIDs.runWithParameters,
+    CommandIDs.startSweep,
     CommandIDs.cancelRun
   ]) {
     palette?.addItem({ command, category });

@@ -1,26 +1,27 @@
-import { Notification } from '@jupyterlab/apputils';
-
 import { whyNot } from '../api/roles';
 import { CommandIDs } from '../commands';
-import { unless } from '../components/notify';
+import { tell, unless } from '../components/notify';
 import { chosenNotebook } from '../frame/chosenNotebook';
 import { Documents } from '../frame/documents';
 import type { IPipelineParts } from './commands';
-import { slugOf } from './commands';
-import { pipelineIcon } from './icons';
+import { slugOf, whyNotRun } from './commands';
+import { pipelineIcon, sweepIcon } from './icons';
+import { readOptions } from './options';
 
 const text = { type: 'string' } as const;
+const flag = { type: 'boolean' } as const;
 
-/** Register the pipeline's own document, resuming, comparing, and changing stages. */
+/** Register the pipeline's own document, sweeps, resuming, comparing, and changing stages. */
 export function addMoreCommands(parts: IPipelineParts): void {
   addPipelineDocument(parts);
   addCompare(parts);
+  addSweeps(parts);
   addResume(parts);
   addRestore(parts);
   addStages(parts);
   const { app, himalia } = parts;
   himalia.changed.connect(() => {
-    [CommandIDs.openPipeline, CommandIDs.editStage].forEach(id =>
+    [CommandIDs.openPipeline, CommandIDs.editStage, CommandIDs.startSweep].forEach(id =>
       app.commands.notifyCommandChanged(id)
     );
   });
@@ -67,6 +68,47 @@ function addCompare({ app, himalia, restorer, trans }: IPipelineParts): void {
       await documents.open([slug, ...runs].join('-'), { slug, runs }, async () =>
         makeCompareDocument({ himalia, commands: app.commands, trans, slug, runs })
       );
+    }
+  });
+}
+
+function addSweeps({ app, himalia, restorer, trans }: IPipelineParts): void {
+  const { commands } = app;
+  const refusal = () => whyNotRun(himalia, trans);
+  commands.addCommand(CommandIDs.startSweep, {
+    label: trans.__('Sweep over Parameters…'),
+    caption: () => refusal() ?? trans.__('Run the pipeline once for each combination of values'),
+    icon: sweepIcon,
+    describedBy: {
+      args: {
+        type: 'object',
+        properties: { force: flag, keep_going: flag, parallel: { type: 'integer' } }
+      }
+    },
+    isEnabled: () => refusal() === null,
+    execute: unless(refusal, async args => {
+      const { store } = himalia;
+      if (store) {
+        const { startSweep } = await import('./sweeps/dialog');
+        await startSweep({ himalia, commands, trans }, store, readOptions(args));
+      }
+    })
+  });
+  const documents = new Documents(app, 'himalia-sweep', CommandIDs.openSweep, restorer);
+  commands.addCommand(CommandIDs.openSweep, {
+    label: trans.__('Open a Sweep'),
+    icon: sweepIcon,
+    describedBy: { args: { type: 'object', properties: { slug: text, sweep: text } } },
+    isEnabled: args => typeof args.sweep === 'string',
+    execute: async args => {
+      const slug = slugOf(args, himalia);
+      const id = args.sweep;
+      if (slug !== null && typeof id === 'string') {
+        const { makeSweepDocument } = await import('./sweeps/document');
+        await documents.open(`${slug}-${id}`, { slug, sweep: id }, async () =>
+          makeSweepDocument({ himalia, commands, trans, slug, id })
+        );
+      }
     }
   });
 }
@@ -141,7 +183,7 @@ function addStages({ app, himalia, browser, trans }: IPipelineParts): void {
       } else if (path !== null) {
         await addStage(parts, store, path);
       } else {
-        Notification.warning(trans.__('Open the notebook that is to become a stage first.'));
+        tell('warning', trans.__('Open the notebook that is to become a stage first.'));
       }
     })
   });

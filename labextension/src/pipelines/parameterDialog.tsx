@@ -5,7 +5,7 @@ import * as React from 'react';
 import { toProblem } from '../api/problem';
 import { notifyProblem, ProblemMessage, SubmitDialog, useSignal } from '../components';
 import type { IProblem, IProjectStore } from '../tokens';
-import { ParameterField } from './parameterField';
+import { ParameterFields } from './parameterField';
 import { fieldKey, IParameter, parameterFields, readFields } from './parameters';
 import { inOrder } from './rows';
 import { haveClusters, IStartParts, postRun, tellStarted } from './start';
@@ -86,27 +86,16 @@ function FormView(props: { form: Form }): React.ReactElement {
       problem.current?.scrollIntoView({ block: 'nearest' }); // the form may be longer than the dialog
     }
   }, [form.problem]);
-  const stages = [...new Set(form.fields.map(({ stage }) => stage))];
   return (
     <div className="jp-Himalia-entry" aria-busy={form.busy}>
       <p className="jp-Himalia-muted">
         {trans.__('For this run only. The values below are those of himalia.toml.')}
       </p>
-      {stages.map(stage => (
-        <fieldset key={stage}>
-          <legend>{stage}</legend>
-          {form.fields
-            .filter(field => field.stage === stage)
-            .map(field => (
-              <ParameterField
-                key={fieldKey(field)}
-                field={field}
-                fault={form.faults.get(fieldKey(field))}
-                change={text => form.set(field, text)}
-              />
-            ))}
-        </fieldset>
-      ))}
+      <ParameterFields
+        fields={form.fields}
+        faults={form.faults}
+        change={(field, text) => form.set(field, text)}
+      />
       <div ref={problem}>
         {form.problem && <ProblemMessage problem={form.problem} trans={trans} />}
       </div>

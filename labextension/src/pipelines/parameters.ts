@@ -70,7 +70,8 @@ export function notebookFields(
   ];
 }
 
-function textOf(value: unknown, kind: Kind): string {
+/** A value as it stands in a field. */
+export function textOf(value: unknown, kind: Kind): string {
   return kind === 'json' ? JSON.stringify(value) : String(value);
 }
 
@@ -119,7 +120,8 @@ export function fieldKey(field: { stage: string; name: string }): string {
   return `${field.stage}.${field.name}`;
 }
 
-function kindOf(value: unknown): Kind {
+/** How a value is entered. */
+export function kindOf(value: unknown): Kind {
   switch (typeof value) {
     case 'boolean':
       return 'boolean';

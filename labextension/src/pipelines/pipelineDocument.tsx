@@ -6,7 +6,7 @@ import { Message } from '@lumino/messaging';
 import * as React from 'react';
 
 import { refusedBy } from '../api/roles';
-import type { Pipeline } from '../api/types';
+import type { Pipeline, Run } from '../api/types';
 import { CommandIDs } from '../commands';
 import {
   ActionButton,
@@ -19,6 +19,7 @@ import {
   repairFirst,
   shortId,
   StateDot,
+  tell,
   useHimalia
 } from '../components';
 import { ConnectionNotice, isAway } from '../frame/connectionNotice';
@@ -240,32 +241,53 @@ function Head(
         </>
       )}
       <span className="jp-Himalia-fill" />
-      {box('force', trans.__('Run all again'), trans.__('Also stages that are up to date'))}
-      {box(
-        'keep_going',
-        trans.__('Keep going'),
-        trans.__('When a stage fails, run all that does not depend on it')
-      )}
-      <label className="jp-Himalia-check" title={trans.__('The most stages at a time')}>
-        {trans.__('At a time')}
-        <input
-          className="jp-mod-styled"
-          type="number"
-          min={1}
-          max={1000}
-          placeholder={trans.__('any')}
-          value={options.parallel ?? ''}
-          onChange={event => {
-            const { valueAsNumber: value } = event.target;
-            setOptions({ ...options, parallel: value >= 1 ? Math.floor(value) : undefined });
-          }}
-        />
-      </label>
+      <HeadButtons {...props} refused={refused} active={active ? run : null} />
+      <div className="jp-Himalia-runOptions">
+        {box('force', trans.__('Run all again'), trans.__('Also stages that are up to date'))}
+        {box(
+          'keep_going',
+          trans.__('Keep going'),
+          trans.__('When a stage fails, run all that does not depend on it')
+        )}
+        <label className="jp-Himalia-check" title={trans.__('The most stages at a time')}>
+          {trans.__('At a time')}
+          <input
+            className="jp-mod-styled"
+            type="number"
+            min={1}
+            max={1000}
+            placeholder={trans.__('any')}
+            value={options.parallel ?? ''}
+            onChange={event => {
+              const { valueAsNumber: value } = event.target;
+              setOptions({ ...options, parallel: value >= 1 ? Math.floor(value) : undefined });
+            }}
+          />
+        </label>
+      </div>
+    </header>
+  );
+}
+
+/** What can be done with the pipeline. */
+function HeadButtons(
+  props: IPipelineDocumentProps & {
+    store: IProjectStore;
+    options: IOptions;
+    refused: string | undefined;
+    /** The run that goes on. */
+    active: Run | null;
+  }
+): React.ReactElement {
+  const { commands, trans, store, options, refused, active } = props;
+  const { project } = store;
+  return (
+    <div className="jp-Himalia-panelTools">
       {active && (
         <ActionButton
           label={trans.__('Cancel the run')}
           disabledReason={refusedBy(project.role, 'run.cancel', trans)}
-          onClick={() => void commands.execute(CommandIDs.cancelRun, { run: run.id })}
+          onClick={() => void commands.execute(CommandIDs.cancelRun, { run: active.id })}
         />
       )}
       {commands.hasCommand(CommandIDs.schedule) && (
@@ -286,13 +308,19 @@ function Head(
         onClick={() => void commands.execute(CommandIDs.runWithParameters)}
       />
       <ActionButton
+        label={trans.__('Sweep…')}
+        title={trans.__('Run the pipeline once for each combination of values')}
+        disabledReason={refused}
+        onClick={() => void commands.execute(CommandIDs.startSweep, chosenOptions(options))}
+      />
+      <ActionButton
         primary
         label={trans.__('Run')}
         title={trans.__('Run what has changed')}
         disabledReason={refused}
         onClick={() => void commands.execute(CommandIDs.runPipeline, chosenOptions(options))}
       />
-    </header>
+    </div>
   );
 }
 
@@ -307,7 +335,7 @@ async function addEdge(
   if (edit === 'known') {
     Notification.info(trans.__('%1 waits for %2 already.', to, from), { autoClose: 4000 });
   } else if (edit === 'circle') {
-    Notification.warning(trans.__('%1 cannot wait for %2, which waits for %1 itself.', to, from));
+    tell('warning', trans.__('%1 cannot wait for %2, which waits for %1 itself.', to, from));
   } else if (edit) {
     try {
       await editManifest(himalia, store.slug, [edit]);

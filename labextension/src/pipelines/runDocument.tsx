@@ -25,6 +25,7 @@ import { himaliaIcon } from '../icons';
 import { runState } from '../service/reduce';
 import type { IHimalia, IProblem } from '../tokens';
 import { RunTimeline } from './runTimeline';
+import { SweepLink } from './sweepLink';
 import { Unread } from './unread';
 import { kindWord, optionWords } from './words';
 
@@ -162,6 +163,14 @@ function Origin(props: IRunDocumentProps & { run: Run }): React.ReactElement {
         <>
           <dt>{trans.__('Schedule')}</dt>
           <dd>{trans.__('for %1', run.slot)}</dd>
+        </>
+      )}
+      {run.sweep && (
+        <>
+          <dt>{trans.__('Point of')}</dt>
+          <dd>
+            <SweepLink run={run} commands={commands} trans={trans} />
+          </dd>
         </>
       )}
       {origin && (

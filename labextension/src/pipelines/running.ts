@@ -4,6 +4,7 @@ import { runIcon } from '@jupyterlab/ui-components';
 import { CommandRegistry } from '@lumino/commands';
 
 import { at } from '../api/request';
+import { whyNot } from '../api/roles';
 import type { Run } from '../api/types';
 import { CommandIDs } from '../commands';
 import { shortId } from '../components/format';
@@ -40,6 +41,7 @@ export function addRunningRuns(
             trans
           )
         ),
+    refusal: () => whyNot(himalia, 'run.cancel', trans),
     endLabel: trans.__('Cancel the Run'),
     endAllLabel: trans.__('Cancel All'),
     confirm: slug => trans.__('Cancel all runs of %1 that go on?', slug)

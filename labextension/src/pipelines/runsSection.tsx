@@ -14,6 +14,7 @@ import {
 } from '../components';
 import { runState } from '../service/reduce';
 import type { ISectionBodyProps } from './pipelineSection';
+import { SweepLink } from './sweepLink';
 import { kindWord } from './words';
 
 /** Runs that are shown before one asks for more. */
@@ -40,8 +41,9 @@ export default function RunsSection(props: ISectionBodyProps): React.ReactElemen
     <>
       <ul className="jp-Himalia-sideList" role="list">
         {shown.map(run => (
-          <li key={run.id} role="listitem">
+          <li key={run.id} role="listitem" className="jp-Himalia-historyRow">
             <RunButton run={run} {...props} />
+            <SweepLink run={run} {...props} />
           </li>
         ))}
       </ul>
@@ -71,7 +73,7 @@ function RunButton(props: ISectionBodyProps & { run: Run }): React.ReactElement 
       <span className="jp-Himalia-runLines">
         <span className="jp-Himalia-rowId">{shortId(run.id)}</span>
         <span className="jp-Himalia-rowName" title={run.created_by}>
-          {run.created_by}
+          {run.sweep ? '' : run.created_by}
         </span>
         <Ago at={run.created_at} trans={trans} />
         <span className="jp-Himalia-runEnd jp-Himalia-muted">

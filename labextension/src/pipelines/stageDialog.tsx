@@ -1,4 +1,4 @@
-import { Dialog, Notification, showDialog } from '@jupyterlab/apputils';
+import { Dialog, showDialog } from '@jupyterlab/apputils';
 import type * as nbformat from '@jupyterlab/nbformat';
 import { Contents } from '@jupyterlab/services';
 import { TranslationBundle } from '@jupyterlab/translation';
@@ -7,7 +7,8 @@ import * as React from 'react';
 import { at } from '../api/request';
 import type { Parameter, Stage } from '../api/types';
 import { CommandIDs } from '../commands';
-import { notifyProblem } from '../components';
+import { notifyProblem, tell } from '../components';
+import { environmentOf } from '../environments/question';
 import { inProject } from '../frame/chosenNotebook';
 import { askAndAct, FormField, IFormProps } from '../frame/ask';
 import type { IProjectStore } from '../tokens';
@@ -29,7 +30,8 @@ export async function addStage(
   const { commands, contents, trans } = parts;
   const notebook = inProject(store, path);
   if (notebook === null) {
-    Notification.warning(
+    tell(
+      'warning',
       trans.__(
         '%1 lies outside of the project %2. Copy it into its folder first.',
         path,
@@ -195,6 +197,7 @@ function StageForm(props: IStageFormProps): React.ReactElement {
       )}
     </FormField>
   );
+  const environments = environmentOf(store)?.others.map(other => other.name) ?? [];
   const known = parameters.map(({ name, default: text }) => `${name} = ${text}`).join(', ');
   const more = ['after', 'timeout', 'retries', 'cache', 'pool', 'cluster', 'environment'] as const;
   // at first alone: it does not fold while something is typed
@@ -250,9 +253,14 @@ function StageForm(props: IStageFormProps): React.ReactElement {
         {line(
           'environment',
           trans.__('Environment'),
-          trans.__(
-            'One of [environments] in himalia.toml, or site for the site’s own packages. Empty: the project’s.'
-          )
+          environments.length > 0
+            ? trans.__(
+                '%1, or site for the site’s own packages. Empty: the project’s.',
+                environments.join(', ')
+              )
+            : trans.__(
+                'One of [environments] in himalia.toml, or site for the site’s own packages. Empty: the project’s.'
+              )
         )}
       </details>
     </>

@@ -10,7 +10,7 @@ import { allItems } from '../api/pages';
 import { toProblem } from '../api/problem';
 import type { Project } from '../api/types';
 import { CommandIDs } from '../commands';
-import { notifyProblem } from '../components/notify';
+import { notifyProblem, tell } from '../components/notify';
 import type { Documents } from '../frame/documents';
 import { himaliaIcon } from '../icons';
 import type { IHimalia, IProblem, ISidebar } from '../tokens';
@@ -155,7 +155,7 @@ async function knownProjects(himalia: IHimalia): Promise<readonly Project[]> {
 async function askForProject(himalia: IHimalia, trans: TranslationBundle): Promise<string | null> {
   const projects = await knownProjects(himalia);
   if (projects.length === 0) {
-    Notification.info(trans.__('There is no project yet. Make one: Himalia → New Project…'));
+    tell('info', trans.__('There is no project yet. Make one: Himalia → New Project…'));
     return null;
   }
   const dialog = await import('./chooseDialog');

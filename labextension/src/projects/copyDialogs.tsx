@@ -2,6 +2,7 @@ import { Notification } from '@jupyterlab/apputils';
 import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
+import { tell } from '../components/notify';
 import { RequestError } from '../api/request';
 import type { Project } from '../api/types';
 import { CommandIDs } from '../commands';
@@ -128,7 +129,7 @@ export async function moveProject(
       const moved = await himalia.request<Project>('PUT', projectPath(slug, 'path'), {
         path: path.trim()
       });
-      Notification.success(trans.__('%1 is known in %2 now.', slug, moved.path));
+      tell('success', trans.__('%1 is known in %2 now.', slug, moved.path));
     }
   });
 }

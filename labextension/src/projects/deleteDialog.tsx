@@ -6,7 +6,7 @@ import * as React from 'react';
 import type { Removal } from '../api/types';
 import { CommandIDs } from '../commands';
 import { formatBytes } from '../components/format';
-import { notifyProblem } from '../components/notify';
+import { notifyProblem, tell } from '../components/notify';
 import type { IProjectCommandParts } from './commands';
 import { leaveFolder } from './followFolder';
 import { countKernels } from './kernels';
@@ -102,7 +102,7 @@ export async function purgeProject(parts: IProjectCommandParts, slug: string): P
     });
     if (button.accept) {
       await himalia.request('DELETE', `${projectPath(slug)}?purge=true`);
-      Notification.success(trans.__('%1 is removed.', slug));
+      tell('success', trans.__('%1 is removed.', slug));
     }
   } catch (error) {
     notifyProblem(trans.__('The project %1 was not removed.', slug), error, trans);

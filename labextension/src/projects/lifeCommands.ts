@@ -1,10 +1,9 @@
-import { Notification } from '@jupyterlab/apputils';
 import { TranslationBundle } from '@jupyterlab/translation';
 import { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 
 import { Action, refusedBy } from '../api/roles';
 import { CommandIDs } from '../commands';
-import { notifyProblem } from '../components/notify';
+import { notifyProblem, tell } from '../components/notify';
 import type { IHimalia } from '../tokens';
 import type { IProjectCommandParts } from './commands';
 import { projectPath } from './life';
@@ -35,7 +34,7 @@ export function addLifeCommands(parts: IProjectCommandParts): void {
         const slug = slugOf(himalia, args);
         const reason = refusal(args);
         if (reason !== null) {
-          Notification.warning(reason);
+          tell('warning', reason);
         } else if (slug !== null) {
           await command.act(slug);
         }

@@ -1,10 +1,9 @@
-import { Notification } from '@jupyterlab/apputils';
 import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
 import { RequestError } from '../api/request';
 import type { Located, Project, Template } from '../api/types';
-import { ProblemMessage, SubmitDialog, useSignal } from '../components';
+import { ProblemMessage, SubmitDialog, tell, useSignal } from '../components';
 import type { IHimalia, IProblem, IProgress } from '../tokens';
 import { followInBackground } from './background';
 import type { IProjectCommandParts } from './commands';
@@ -115,7 +114,7 @@ async function known(
     const hint = trans.__('Bring it back: Himalia → All Projects → Archived.');
     throw new RequestError(409, message, hint, 'path');
   }
-  Notification.info(message);
+  tell('info', message);
   return project;
 }
 

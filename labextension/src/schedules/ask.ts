@@ -1,6 +1,7 @@
 import { Notification } from '@jupyterlab/apputils';
 import { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 
+import { tell } from '../components/notify';
 import { chosenNotebook, inProject } from '../frame/chosenNotebook';
 import type { IScheduleParts } from './commands';
 import { askForSchedule } from './dialog';
@@ -24,7 +25,8 @@ export async function ask(parts: IScheduleParts, args: ReadonlyPartialJSONObject
   const path = args.pipeline === true ? null : chosenNotebook(app, browser, args);
   const notebook = path === null ? null : inProject(store, path);
   if (path !== null && notebook === null) {
-    Notification.warning(
+    tell(
+      'warning',
       trans.__(
         '%1 lies outside of the project %2: only its notebooks can be scheduled.',
         path,

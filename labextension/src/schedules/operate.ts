@@ -48,6 +48,7 @@ async function mayDelete(name: string, trans: TranslationBundle): Promise<boolea
     body: trans.__(
       'It starts no more runs, and its history goes. Runs that it has started stay; one that goes on is not stopped.'
     ),
+    defaultButton: 0,
     buttons: [
       Dialog.cancelButton({ label: trans.__('Cancel') }),
       Dialog.warnButton({ label: trans.__('Delete') })

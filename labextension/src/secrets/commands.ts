@@ -1,5 +1,5 @@
 import { JupyterFrontEnd } from '@jupyterlab/application';
-import { Dialog, InputDialog, Notification, showDialog } from '@jupyterlab/apputils';
+import { Dialog, InputDialog, showDialog } from '@jupyterlab/apputils';
 import { TranslationBundle } from '@jupyterlab/translation';
 import { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 
@@ -7,7 +7,7 @@ import { at, RequestError } from '../api/request';
 import { whyNot } from '../api/roles';
 import type { SecretChanged } from '../api/types';
 import { CommandIDs } from '../commands';
-import { notifyProblem, unless } from '../components/notify';
+import { notifyProblem, tell, unless } from '../components/notify';
 import type { IHimalia } from '../tokens';
 import { nameFault } from './names';
 import { ISecretList, SECRETS } from './question';
@@ -72,7 +72,7 @@ async function setSecret(
   });
   const set = changed as SecretChanged | null;
   if (set) {
-    Notification.success(`${trans.__('The secret %1 is set.', set.name)} ${set.note}`.trim());
+    tell('success', `${trans.__('The secret %1 is set.', set.name)} ${set.note}`.trim());
   }
 }
 
@@ -110,7 +110,7 @@ async function deleteSecret(
 async function chooseName(himalia: IHimalia, trans: TranslationBundle): Promise<string | null> {
   const names = himalia.store?.part<ISecretList>(SECRETS).value?.items.map(({ name }) => name);
   if (!names?.length) {
-    Notification.info(trans.__('This project has no secrets.'));
+    tell('info', trans.__('This project has no secrets.'));
     return null;
   }
   const chosen = await InputDialog.getItem({ title: trans.__('Which secret?'), items: names });

@@ -21,6 +21,10 @@ interface ISectionProps {
 export default function SecretSection(props: ISectionProps): React.ReactElement {
   const { store, commands, trans } = props;
   const refused = refusedBy(store.project.role, 'secret.write', trans);
+  const hidden = refusedBy(store.project.role, 'secret.list', trans);
+  if (hidden) {
+    return <p className="jp-Himalia-muted">{hidden}</p>;
+  }
   return (
     <PartBody part={store.part<ISecretList>(SECRETS)} trans={trans}>
       {({ items }) =>

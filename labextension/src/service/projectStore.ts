@@ -97,6 +97,11 @@ export class ProjectStore implements IProjectStore {
     return (known?.answer ?? UNKNOWN) as IPart<T>;
   }
 
+  drop({ path }: IQuestion): void {
+    this._asked.delete(path);
+    this._unread.delete(PART + path);
+  }
+
   async refresh(): Promise<void> {
     await Promise.all([
       ...[...this._asked.values()].map(({ question }) => this._refreshPart(question, 0)),
@@ -228,8 +233,10 @@ export class ProjectStore implements IProjectStore {
   }
 
   private _putPart(question: IQuestion, answer: IPart<unknown>): void {
-    this._asked.set(question.path, { question, answer });
-    this._changed.emit();
+    if (this._asked.has(question.path)) {
+      this._asked.set(question.path, { question, answer });
+      this._changed.emit();
+    }
   }
 
   private _refreshTracking(): Promise<void> {

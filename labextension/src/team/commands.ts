@@ -1,12 +1,12 @@
 import { JupyterFrontEnd } from '@jupyterlab/application';
-import { Dialog, Notification, showDialog } from '@jupyterlab/apputils';
+import { Dialog, showDialog } from '@jupyterlab/apputils';
 import { TranslationBundle } from '@jupyterlab/translation';
 import { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 
 import { at } from '../api/request';
 import { whyNot } from '../api/roles';
 import { CommandIDs } from '../commands';
-import { notifyProblem, unless } from '../components/notify';
+import { notifyProblem, tell, unless } from '../components/notify';
 import type { IHimalia } from '../tokens';
 import { IMemberList, MEMBERS } from './question';
 
@@ -90,7 +90,7 @@ async function removeMember(
   }
   try {
     await himalia.request('DELETE', at('projects', slug, 'members', user));
-    Notification.success(trans.__('%1 is no member of %2 any more.', user, slug));
+    tell('success', trans.__('%1 is no member of %2 any more.', user, slug));
     if (oneself) {
       await store.refresh(); // events of the project are no longer for us
     }

@@ -8,7 +8,7 @@ import { at } from '../api/request';
 import { whyNot } from '../api/roles';
 import type { Component, ComponentPublished } from '../api/types';
 import { CommandIDs } from '../commands';
-import { notifyProblem, unless } from '../components/notify';
+import { notifyProblem, tell, unless } from '../components/notify';
 import { Documents } from '../frame/documents';
 import type { IHimalia } from '../tokens';
 
@@ -101,7 +101,8 @@ async function use(room: IRoom, args: ReadonlyPartialJSONObject): Promise<void> 
     notifyProblem(trans.__('%1 %2 could not be taken into use.', name, version), error, trans);
     return;
   }
-  Notification.success(
+  tell(
+    'success',
     trans.__(
       '%1 uses %2 %3, from its next kernels and runs on. himalia.toml says so.',
       store.slug,
@@ -116,7 +117,8 @@ async function choose(room: IRoom): Promise<{ name: string; version: string } | 
   const all = await allItems<Component>(path => himalia.request('GET', path), 'components');
   const foreign = all.filter(({ project }) => project !== himalia.store?.slug);
   if (foreign.length === 0) {
-    Notification.info(
+    tell(
+      'info',
       trans.__(
         'No other project has published a component. Open a project with a folder src/, then: Himalia → Publish a Component…'
       )

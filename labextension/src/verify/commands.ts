@@ -1,12 +1,11 @@
 import { ILayoutRestorer, JupyterFrontEnd } from '@jupyterlab/application';
-import { Notification } from '@jupyterlab/apputils';
 import type { IFileBrowserFactory } from '@jupyterlab/filebrowser';
 import type { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 import { TranslationBundle } from '@jupyterlab/translation';
 
 import { whyNot } from '../api/roles';
 import { CommandIDs } from '../commands';
-import { unless } from '../components/notify';
+import { tell, unless } from '../components/notify';
 import { chosenNotebook } from '../frame/chosenNotebook';
 import { Documents } from '../frame/documents';
 import type { IHimalia } from '../tokens';
@@ -36,7 +35,7 @@ export function addVerify(
     execute: unless(refusal, async args => {
       const path = chosenNotebook(app, browser, args);
       if (path === null || !himalia.store) {
-        Notification.warning(trans.__('Open the notebook that is to be verified first.'));
+        tell('warning', trans.__('Open the notebook that is to be verified first.'));
         return;
       }
       const { startVerification } = await import('./start');

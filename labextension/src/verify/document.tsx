@@ -5,6 +5,7 @@ import { CommandRegistry } from '@lumino/commands';
 import * as React from 'react';
 
 import { at } from '../api/request';
+import { whyNot } from '../api/roles';
 import type { VerificationDetail, VerifiedCell } from '../api/types';
 import { CommandIDs } from '../commands';
 import {
@@ -108,7 +109,13 @@ function Found(props: IFoundProps): React.ReactElement {
             }
           />
         )}
-        {running && <ActionButton label={trans.__('Cancel')} onClick={() => void cancel()} />}
+        {running && (
+          <ActionButton
+            label={trans.__('Cancel')}
+            disabledReason={whyNot(himalia, 'verify.start', trans)}
+            onClick={() => void cancel()}
+          />
+        )}
       </header>
       {found.reason && <p className="jp-Himalia-itemError">{found.reason}</p>}
       {running && found.cells > 0 && (

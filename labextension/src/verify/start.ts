@@ -1,11 +1,10 @@
 import { JupyterFrontEnd } from '@jupyterlab/application';
-import { Notification } from '@jupyterlab/apputils';
 import { DocumentWidget } from '@jupyterlab/docregistry';
 import { TranslationBundle } from '@jupyterlab/translation';
 
 import { at } from '../api/request';
 import type { Verification } from '../api/types';
-import { notifyProblem } from '../components/notify';
+import { notifyProblem, tell } from '../components/notify';
 import { inProject } from '../frame/chosenNotebook';
 import type { IHimalia, IProjectStore } from '../tokens';
 
@@ -19,7 +18,8 @@ export async function startVerification(
 ): Promise<void> {
   const notebook = inProject(store, path);
   if (notebook === null) {
-    Notification.warning(
+    tell(
+      'warning',
       trans.__(
         '%1 lies outside of the project %2: only its notebooks can be verified.',
         path,

@@ -48,7 +48,7 @@ _VIEW: dict[str, Any] = {
         "forks": 12,
         "kernels": 2,
     },
-    "others": [{"name": "training", "state": "none"}],
+    "others": [{"name": "training", "state": "none", "source": "training.txt", "problem": None}],
 }
 
 
@@ -80,6 +80,8 @@ class OtherEnvironment(BaseModel):
 
     name: str
     state: State
+    source: Annotated[str | None, Field(description="The file that says what is in it; null: that cannot be known.")]
+    problem: Annotated[str | None, Field(description="Why there is none, or why it is outdated.")]
 
 
 class EnvironmentView(BaseModel):

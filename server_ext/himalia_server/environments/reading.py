@@ -104,10 +104,18 @@ class EnvironmentReader:
 
     def _others(self, project: Project) -> list[OtherEnvironment]:
         try:
-            states = {name: self.status(project, name).state for name in self.names(project)}
+            states = {name: self.status(project, name) for name in self.names(project)}
         except ManifestFault:
             return []
-        return [OtherEnvironment(name=name, state=state) for name, state in states.items()]
+        return [
+            OtherEnvironment(
+                name=name,
+                state=status.state,
+                source=status.source.path if status.source else None,
+                problem=status.error or status.reason,
+            )
+            for name, status in states.items()
+        ]
 
     def _start_view(self, project: Project, python: str) -> KernelStartView | None:
         try:

@@ -78,7 +78,8 @@ def read_source(folder: Path, table: EnvironmentTable, name: str | None = None) 
     """
     if table.source is None:
         return None
-    reader = _Reader(folder.resolve())
+    described = "environment" if name is None else f"environments.{name}"
+    reader = _Reader(folder.resolve(), described)
     form: Literal["requirements", "pyproject", "lock"]
     if table.requirements is not None:
         form = "requirements"
@@ -98,7 +99,6 @@ def read_source(folder: Path, table: EnvironmentTable, name: str | None = None) 
     text = json.dumps([form, table.kind, table.python, reader.seen])
     digest = "sha256:" + hashlib.sha256(text.encode()).hexdigest()
     files = tuple(name for name, _ in reader.seen)
-    described = "environment" if name is None else f"environments.{name}"
     return Source(
         form, table.source, table.kind, table.python, digest, files, tuple(reader.indexes), lock_of(name), described
     )
@@ -133,8 +133,8 @@ def _beside(path: str, name: str) -> str:
 class _Reader:
     """Reads and judges the files of one source."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, table: str) -> None:
+        self.folder, self.table = folder, table
         self.seen: list[tuple[str, str]] = []
         self.indexes: list[str] = []
 
@@ -148,7 +148,7 @@ class _Reader:
         if not path.is_file():
             raise SourceFault(
                 f"{name} does not exist.",
-                hint=f"Write it, or name another file in [environment] of himalia.toml ({self.folder}).",
+                hint=f"Write it, or name another file in [{self.table}] of himalia.toml ({self.folder}).",
                 field="environment",
             )
         try:

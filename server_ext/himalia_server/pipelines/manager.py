@@ -175,7 +175,7 @@ class Pipelines:
             if manifest.stages[name].sweep and not set(swept) <= set(request.params.get(name, {})):
                 raise Invalid(
                     f"The stage {name!r} is a sweep: a run of it needs one value for each of {', '.join(swept)}.",
-                    hint="Start the sweep instead: himalia pipeline sweep.",
+                    hint="Start the sweep instead: Sweep… in JupyterLab's pipeline, or himalia pipeline sweep.",
                     field=f"params.{name}",
                 )
         return Subject(manifest, names, params)

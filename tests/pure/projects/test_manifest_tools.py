@@ -117,6 +117,27 @@ params = { sed = 1 }
     assert found.digest == digest_of_text((tmp_path / "himalia.toml").read_text())
 
 
+def test_each_value_of_a_sweep_is_compared_with_the_parameter(tmp_path: Path) -> None:
+    notebook(tmp_path / "train.ipynb", "parameters")
+    manifest = tmp_path / "himalia.toml"
+    text = """\
+[project]
+name = "x"
+[stages.train]
+notebook = "train.ipynb"
+params = { seed = [1, 2] }
+"""
+    manifest.write_text(text + "sweep = true\n")
+    assert check_folder(tmp_path).items == []
+    manifest.write_text(text)
+    (problem,) = check_folder(tmp_path).items
+    assert "the value given is a list" in problem.message
+    manifest.write_text(text.replace("2]", "'x', 'y']") + "sweep = true\n")
+    (problem,) = check_folder(tmp_path).items
+    assert problem.key == "stages.train.params.seed"
+    assert "the value given is text" in problem.message
+
+
 def test_the_command_needs_no_service_and_fails_on_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HIMALIA_HOME", str(tmp_path / "none"))
     manifest = tmp_path / "himalia.toml"

@@ -43,6 +43,6 @@ describe('unless', () => {
     const told = vi.spyOn(Notification, 'warning').mockReturnValue('id');
     await unless(() => 'You are viewer.', act)({});
     expect(act).not.toHaveBeenCalled();
-    expect(told).toHaveBeenCalledWith('You are viewer.');
+    expect(told).toHaveBeenCalledWith('You are viewer.', { autoClose: 6000 });
   });
 });

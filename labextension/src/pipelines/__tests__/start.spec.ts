@@ -76,22 +76,24 @@ describe('a run', () => {
 });
 
 describe('who may not', () => {
-  it.each([CommandIDs.runPipeline, CommandIDs.runWithParameters, CommandIDs.cancelRun])(
-    'is told why, wherever the button is: %s',
-    async command => {
-      role = 'viewer';
-      const { himalia, commands } = parts('watched');
-      const app = { commands, shell: {} } as never;
-      addPipelineCommands({ app, himalia, restorer: null, browser: null, trans });
-      await Promise.race([
-        commands.execute(command, { run: 'r' }),
-        new Promise(resolve => setTimeout(resolve, 50))
-      ]);
-      const [note] = Notification.manager.notifications;
-      expect(note?.message).toMatch(/viewer/);
-      expect([asked, dialogs()]).toEqual([[], 0]);
-    }
-  );
+  it.each([
+    CommandIDs.runPipeline,
+    CommandIDs.runWithParameters,
+    CommandIDs.startSweep,
+    CommandIDs.cancelRun
+  ])('is told why, wherever the button is: %s', async command => {
+    role = 'viewer';
+    const { himalia, commands } = parts('watched');
+    const app = { commands, shell: {} } as never;
+    addPipelineCommands({ app, himalia, restorer: null, browser: null, trans });
+    await Promise.race([
+      commands.execute(command, { run: 'r' }),
+      new Promise(resolve => setTimeout(resolve, 50))
+    ]);
+    const [note] = Notification.manager.notifications;
+    expect(note?.message).toMatch(/viewer/);
+    expect([asked, dialogs()]).toEqual([[], 0]);
+  });
 });
 
 describe('what was open when the service did not run', () => {

@@ -575,6 +575,19 @@ describe('what a room asks about the project', () => {
     expect(asked()).toBe(2);
   });
 
+  it('is not asked again once nobody wants it any more', async () => {
+    const parts = new Parts();
+    parts.answers['projects/flights/environment'] = () => ({ state: 'ready' });
+    const { store } = await opened(parts);
+    store?.part(question);
+    store?.drop(question); // its answer is still to come
+    await parts.clock.pass(0);
+    parts.socket.say(event(1, 'environment.ready', 'b'));
+    await parts.clock.pass(100);
+    expect(parts.asked.filter(path => path.endsWith('/environment'))).toHaveLength(1);
+    expect(store?.part(question).value).toBeNull();
+  });
+
   it('keeps the last answer beside a problem', async () => {
     const parts = new Parts();
     parts.answers['projects/flights/environment'] = () => ({ state: 'ready' });

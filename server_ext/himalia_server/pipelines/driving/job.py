@@ -175,7 +175,8 @@ class Job:
                 stage=self.name,
             )
             row.status, row.tracking_run = "running", tracking_run
-            row.reason = self.planned.why if self.planned and not ended else f"attempt {ended + 1}" if ended else None
+            why = self.planned.why if self.planned else None
+            row.reason = f"tried again, attempt {ended + 1}" if ended else why
             self._why, self._told = row.reason, None
             row.started_at = later(run.started_at)
             row.cell, row.label = 0, None

@@ -7,8 +7,9 @@ import os
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path, PurePosixPath
+from typing import Any
 
-from himalia_kernels.parameters import NotebookUnreadableError, check_parameters, parameters_source
+from himalia_kernels.parameters import NotebookUnreadableError, check_parameters, load_notebook, parameters_source
 
 from ...service.problems import nearest
 from .faults import MOST, Fault, Places, examine, output_of
@@ -116,12 +117,14 @@ def _notebook(places: Places, name: str, stage: StageTable, folder: Path, files:
         yield places.fault(where, f"{stage.notebook} leads out of the project")
         return
     try:
-        problems = check_parameters(notebook, stage.params)
-        tagged = parameters_source(notebook) is not None
+        book = load_notebook(notebook)
+        problems = [problem for params in _given(stage) for problem in check_parameters(book, params)]
+        tagged = parameters_source(book) is not None
     except NotebookUnreadableError as error:
         yield places.fault(where, str(error).rstrip("."))
         return
-    for problem in problems if tagged else ():
+    first = {problem.name: problem for problem in reversed(problems)}
+    for problem in first.values() if tagged else ():
         yield places.fault(("stages", name, "params", problem.name), problem.message.rstrip("."), problem.hint or None)
     if not tagged and stage.params:
         yield places.fault(
@@ -129,6 +132,14 @@ def _notebook(places: Places, name: str, stage: StageTable, folder: Path, files:
             f"{stage.notebook} has no cell tagged 'parameters', so it takes none",
             "Tag the cell that sets the defaults: property inspector (gear), Cell Tags, parameters.",
         )
+
+
+def _given(stage: StageTable) -> Iterator[dict[str, Any]]:
+    """What the notebook may be given; of a sweep the values of its lists in turn, as it never gets a list."""
+    swept = {name: value for name, value in stage.params.items() if stage.sweep and isinstance(value, list)}
+    yield {name: value for name, value in stage.params.items() if name not in swept}
+    for index in range(max(map(len, swept.values()), default=0)):
+        yield {name: values[index] for name, values in swept.items() if index < len(values)}
 
 
 def _with_clusters(places: Places, manifest: Manifest, clusters: set[str]) -> Iterator[Fault]:
