@@ -23,7 +23,7 @@ LOG = "import mlflow\nwith mlflow.start_run():\n    mlflow.log_metric('score', d
 
 
 def test_sweep(page: LabPage, desk: Desk) -> None:
-    flag = desk.lab.root / "go-on"
+    flag = desk.lab.root / "swept-goes-on"
     books = {
         "base.ipynb": ["x = 1", "open('build/base.txt', 'w').write('base')"],
         "fit.ipynb": ["depth: int = 1\nrate = 0.5", LOG, WAIT.format(flag=str(flag))],
