@@ -44,15 +44,13 @@ def write_locks(content: ContentStore, folder: Path, rows: Iterable[StageRun]) -
     if not (folder / ".himalia").resolve().is_relative_to(folder.resolve()):
         return  # a link that leads out of the project
     for row in rows:
-        if row.parts is None:
+        if row.parts is None or _holds(read_lock(folder, row.stage), row):
             continue
         try:
             parts = Parts.load(content.path(row.parts).read_bytes())
         except (MissingContent, ValueError):
             continue
         text, path = lock_text(row, parts), place / f"{row.stage}.json"
-        if _read(path) == text:
-            continue
         for each in (place.parent, place):
             if not each.exists():
                 each.mkdir(mode=0o755)
@@ -66,11 +64,18 @@ def write_locks(content: ContentStore, folder: Path, rows: Iterable[StageRun]) -
             draft.unlink(missing_ok=True)
 
 
-def _read(path: Path) -> str | None:
-    try:
-        return path.read_text("utf-8")
-    except (OSError, ValueError):
-        return None
+def _holds(lock: dict[str, Any] | None, row: StageRun) -> bool:
+    """Whether a lock tells of the result of *row*: the key stands for all that it was made of."""
+    if lock is None:
+        return False
+    told = (lock["key"], lock["outputs"], lock["reads"], lock.get("notebook"), lock["run"])
+    return told == (
+        row.key,
+        row.outputs,
+        row.outcome.get("reads", {}),
+        row.notebook_digest,
+        row.cached_from or row.run_id,
+    )
 
 
 def read_lock(folder: Path, stage: str) -> dict[str, Any] | None:

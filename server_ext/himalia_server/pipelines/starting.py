@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from sqlalchemy import insert
+
 from himalia_kernels.describing import Description, derived_values, describe_parameters
 from himalia_kernels.parameters import NotebookUnreadableError, check_parameters
 
@@ -76,17 +78,18 @@ def add_run(
     change.session.flush()
     change.made(once, run.id)
     waits = SWEEP_WAITS if request.sweep_id else None
-    change.session.add_all(
-        StageRun(
-            run_id=run.id,
-            stage=name,
-            position=position,
-            status="pending",
-            params=subject.params[name],
-            reason=None if position else waits,
-        )
+    rows = [
+        {
+            "run_id": run.id,
+            "stage": name,
+            "position": position,
+            "status": "pending",
+            "params": subject.params[name],
+            "reason": None if position else waits,
+        }
         for position, name in enumerate(subject.names)
-    )
+    ]
+    change.session.execute(insert(StageRun), rows)  # there may be thousands
     if request.on_created is not None:
         request.on_created(change.session, run)
     detail = {"kind": request.kind, "trigger": request.trigger, "snapshot": prepared.snapshot}
