@@ -12,6 +12,7 @@ from tests.site.lab import Lab, running_lab
 from tests.waiting import wait_until
 
 POINTS = 16
+LONG = ["wait: float = 0.0", "import time; time.sleep(wait)"]
 ENDED = ("succeeded", "failed", "cancelled", "timed_out")
 
 
@@ -30,7 +31,7 @@ def own() -> Iterator[Lab]:
             {
                 "data.ipynb": ["x = 1", "open('build/n.json', 'w').write('1')"],
                 "fit.ipynb": ["depth: int = 1", "depth * 2"],
-                "long.ipynb": ["wait: float = 0.0", "import time; time.sleep(wait)"],
+                "long.ipynb": LONG,
             },
         )
         yield made
@@ -76,3 +77,16 @@ def test_points_that_have_not_begun_wait_and_are_cancelled(own: Lab) -> None:
     wait_until(lambda: counts(own, sweep["id"]) == {"cancelled": POINTS}, 120, "the end of all")
     ended = own.wait_run("many", other["id"], 60)
     assert ended["status"] == "succeeded"
+
+
+def test_a_project_that_is_deleted_takes_a_sweep_along(own: Lab) -> None:
+    grid = {"long": {"wait": [300.0 + number for number in range(POINTS)]}}
+    own.project("gone", {"long": {"notebook": "long.ipynb", "params": {"wait": 0.0}}}, {"long.ipynb": LONG})
+    sweep = own.post("/projects/gone/sweeps", {"grid": grid})
+    address = f"/projects/gone/sweeps/{sweep['id']}"
+    wait_until(lambda: any(run["status"] == "running" for run in own.get(address)["runs"]), 60, "a point that runs")
+    reply = own.request("DELETE", "/projects/gone?purge=true&remove_files=true")
+    assert reply.status_code == 204, reply.text
+    assert not own.processes("himalia_kernels.stage")
+    assert not list((own.home / "runs").iterdir())
+    assert "run ended by a fault" not in own.site.log("service").read_text()

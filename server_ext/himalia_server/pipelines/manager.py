@@ -361,9 +361,7 @@ class Pipelines:
             active = [(run_id, row.stage) for run_id in ids for row in stages_of(change.session, run_id)]
         for run_id, stage in active:
             self.context.children.stop(child_name(run_id, stage))
-        for run_id, sweep_id in ids.items():
-            self.drivers.drive(run_id, sweep_id)
-        self.drivers.join(ids, 60)
+        self.drivers.finish(ids, 60)
 
     def end_all(self, project: Project) -> None:
         """Cancel what runs in a project and forget its files (it is being deleted)."""
@@ -375,8 +373,9 @@ class Pipelines:
             active = [(run.id, row.stage) for run in runs for row in stages_of(change.session, run.id)]
         for run_id, stage in active:
             self.context.children.stop(child_name(run_id, stage))
+        self.drivers.finish({run.id: run.sweep_id for run in runs if run.status not in TERMINAL}, 60)
+        self.drivers.join([run.id for run in runs], 60)
         for run in runs:
-            self.drivers.join([run.id], 60)
             shutil.rmtree(self.context.site.home / "runs" / run.id, ignore_errors=True)
         for run_id, stage in active:
             self.context.site.log(child_name(run_id, stage)).unlink(missing_ok=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from sqlalchemy import select
 
@@ -33,7 +33,7 @@ class Drivers:
             self._drive(run_id, sweep_id)
 
     def drive_sweep(self, sweep_id: str) -> None:
-        """Drive the next runs of a sweep; those that ran before, or that are to be cancelled, in any case."""
+        """Drive the next runs of a sweep, first those to be cancelled; those that ran before in any case."""
         if self.rooms.stopping.is_set():
             return
         with self._lock:
@@ -42,8 +42,8 @@ class Drivers:
                 query = select(Run).where(Run.sweep_id == sweep_id, Run.status.not_in(TERMINAL)).order_by(Run.id)
                 open_runs = list(session.scalars(query))
             driven = sum(run.id in self._living() for run in open_runs)
-            for run in open_runs:
-                if run.status != "pending" or run.cancel_requested_by is not None or driven < self.of_sweep:
+            for run in sorted(open_runs, key=lambda run: (run.status == "pending", run.cancel_requested_by is None)):
+                if run.status != "pending" or driven < self.of_sweep:
                     driven += self._drive(run.id, sweep_id)
 
     def drive_open(self) -> None:
@@ -57,8 +57,20 @@ class Drivers:
         for sweep_id in dict.fromkeys(sweep_id for _, sweep_id in open_runs if sweep_id is not None):
             self.drive_sweep(sweep_id)
 
+    def finish(self, runs: Mapping[str, str | None], seconds: float) -> None:
+        """Have these end, which are to be cancelled (run → its sweep), and wait for it, for so long each.
+
+        Those that nobody drives yet come a few at a time.
+        """
+        names = list(runs)
+        for first in range(0, len(names), self.of_sweep):
+            batch = names[first : first + self.of_sweep]
+            for run_id in batch:
+                self.drive(run_id, runs[run_id])
+            self.join(batch, seconds)
+
     def join(self, run_ids: Iterable[str], seconds: float) -> None:
-        """Wait for the end of these, for so long each."""
+        """Wait until nothing is done for these any more, for so long each."""
         for run_id in run_ids:
             with self._lock:
                 thread = self._threads.get(run_id)
