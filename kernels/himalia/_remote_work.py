@@ -82,6 +82,8 @@ class Work:
             self._lay_out()
             if self._ending.is_set():
                 return self._told("cancelled", "The run was cancelled before the stage began.")
+            if (absent := self._absent_environment()) is not None:
+                return self._told("failed", absent)
             outcome = self._run()
             return self._send(outcome)
         except (OSError, Refused, Away) as error:
@@ -90,6 +92,18 @@ class Work:
             return self._told(
                 status, f"The worker {self._name} could not run the stage, or not send its result: {error}"
             )
+
+    def _absent_environment(self) -> str | None:
+        """Why the stage would run with other packages than its key says; None: it does not."""
+        grant = self._offer["grant"]
+        environment = grant["environment"]
+        if environment["digest"] == "shared" or os.access(grant["python"], os.X_OK):
+            return None
+        return (
+            f"The worker {self._name} does not have the environment that the stage runs in ({environment['name']}): "
+            f"there is no {grant['python']} on its machine. Run the stage without a cluster, or on one of the "
+            "service's own machine."
+        )
 
     def _told(self, status: str, error: str) -> dict[str, Any]:
         return {"outcome": {"status": status, "error": error}, "outputs": {}}

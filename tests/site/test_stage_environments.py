@@ -104,6 +104,8 @@ def test_each_stage_finds_its_own_packages(lab: Lab) -> None:
     assert "Ready after" in himalia("environment", "log", "-p", "in-many", "-e", "newer", "--no-follow")
     reply = lab.request("GET", "/projects/in-many/environment?environment=nwer")
     assert (reply.status_code, reply.json()["hint"]) == (404, "Did you mean 'newer'?")
+    for path, status in (("/packages?environment=nwer", 404), ("/packages?environment=x/../../y", 422)):
+        assert lab.request("GET", f"/projects/in-many/environment{path}").status_code == status
 
 
 def test_one_that_cannot_be_built_refuses_only_who_asks_for_it(lab: Lab) -> None:
@@ -119,3 +121,15 @@ def test_one_that_cannot_be_built_refuses_only_who_asks_for_it(lab: Lab) -> None
     assert lab.get("/projects/in-none/runs")["items"] == []
     assert run(lab, "in-none", only=["own"])["status"] == "succeeded"
     assert found(folder, "own") == ["1.0"]
+
+
+def test_a_stage_on_a_worker_finds_its_own_packages_too(lab: Lab) -> None:
+    folder = make_project(lab, "in-cluster", {"own": None, "newer": "newer"})
+    manifest = folder / "himalia.toml"
+    manifest.write_text(manifest.read_text().replace("[stages.newer]", '[stages.newer]\ncluster = "c"'))
+    lab.post("/projects/in-cluster/clusters", {"name": "c", "workers": 1})
+    wait_until(lambda: lab.get("/projects/in-cluster/clusters/c")["workers"] == 1, 120, "a worker")
+    ended = run(lab, "in-cluster")
+    assert ended["status"] == "succeeded", ended
+    assert found(folder, "own", "newer") == ["1.0", "2.0"]
+    assert lab.request("DELETE", "/projects/in-cluster/clusters/c").is_success

@@ -127,8 +127,10 @@ class EnvironmentReader:
         """The lock of the project's environment *name*, or of its own.
 
         Raises:
-            NotFound: it has none (yet).
+            NotFound: it has none (yet), or no environment *name*.
         """
+        if name is not None:
+            self._require(project, name)
         lock = read_lock(Path(project.path), lock_of(name))
         if lock is None:
             table, chosen = ("environment", "") if name is None else (f"environments.{name}", f" -e {name}")

@@ -10,8 +10,9 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import StreamingResponse
 
+from ..projects import StageName
 from ..service.auth import Caller, authorize, authorize_site
-from ..service.inputs import BIGGEST, Known, Slug, visible
+from ..service.inputs import BIGGEST, Known, Slug
 from ..service.once import OnceKey, make_once
 from ..service.paging import Limit, NameCursor, page_of
 from ..service.replies import errors
@@ -43,7 +44,7 @@ Manager = Annotated[Environments, Depends(_manager)]
 
 
 Which = Annotated[
-    Annotated[str, visible(63)] | None,
+    StageName | None,
     Query(description="One of [environments] in himalia.toml; absent: the project's own environment."),
 ]
 

@@ -99,7 +99,7 @@ function Details(props: IBodyProps & { sweep: Sweep }): React.ReactElement {
             <dt>{trans.__('Runs')}</dt>
             <dd>
               {trans.__(
-                '%1 of %2 are there. The others are still to be made, or are not kept any more.',
+                '%1 of %2 are there. The others are not kept any more.',
                 points.length,
                 size
               )}
