@@ -27,7 +27,8 @@ _RANDOM = {
 }  # fmt: skip
 _ALWAYS = {"uuid.uuid4", "uuid.uuid1", "os.urandom", "random.SystemRandom"}
 _LEARNERS = re.compile(
-    r"sklearn\.(?:datasets\.make_\w+|.*\.(?:train_test_split|shuffle|resample|\w*(?:Forest|ExtraTrees?|GradientBoosting|DecisionTree|"
+    r"sklearn\.(?:datasets\.make_\w+|.*\.(?:train_test_split|shuffle|resample|"
+    r"\w*(?:Forest|ExtraTrees?|GradientBoosting|DecisionTree|"
     r"Bagging|AdaBoost|MLP|KMeans|SGD|TSNE|IsolationForest|Perceptron|RandomizedSearch|GaussianMixture|MDS|NMF|"
     r"RandomProjection|Nystroem|RBFSampler|LatentDirichletAllocation|SpectralClustering|BayesianGaussianMixture|"
     r"TruncatedSVD|FastICA|ShuffleSplit|LinearSVC|PassiveAggressive|QuantileTransformer|IterativeImputer|"
