@@ -8,6 +8,7 @@ import re
 import tokenize
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -104,11 +105,22 @@ def derived_values(notebook: Mapping[str, Any] | Path, given: Mapping[str, Any])
     NotebookUnreadableError.
     """
     source = parameters_source(notebook) if given else None
-    if source is None:
+    if source is None or _is_plain(source):
         return []
     finder = _Derived(given)
     finder.block(parse_cell(source).body, frozenset())
     return finder.found
+
+
+@lru_cache(maxsize=4096)
+def _is_plain(source: str) -> bool:
+    """Whether a cell computes nothing from what it sets itself, as most do."""
+    nodes = list(ast.walk(parse_cell(source)))
+    names = [node for node in nodes if isinstance(node, ast.Name)]
+    if any(isinstance(node, ast.AugAssign) for node in nodes):
+        return False
+    read = {node.id for node in names if isinstance(node.ctx, ast.Load)}
+    return read.isdisjoint(node.id for node in names if not isinstance(node.ctx, ast.Load))
 
 
 class _Derived:

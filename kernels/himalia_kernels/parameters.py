@@ -142,9 +142,9 @@ def parse_cell(source: str) -> ast.Module:
         raise NotebookUnreadableError(f"the parameters cell is not valid Python: {reason}{where}") from error
 
 
-def _parameters(source: str) -> Iterator[Parameter]:
-    for statement in parse_cell(source).body:
-        yield from assigned_by(statement)
+@lru_cache(maxsize=4096)
+def _parameters(source: str) -> tuple[Parameter, ...]:
+    return tuple(found for statement in parse_cell(source).body for found in assigned_by(statement))
 
 
 def assigned_by(statement: ast.stmt) -> Iterator[Parameter]:

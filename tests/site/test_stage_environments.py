@@ -10,7 +10,7 @@ from typing import Any
 from click.testing import CliRunner
 
 from himalia_server.cli import main
-from tests.site.lab import Lab
+from tests.site.lab import Lab, write_project
 from tests.site.wheels import make_wheel
 from tests.waiting import wait_until
 
@@ -106,6 +106,34 @@ def test_each_stage_finds_its_own_packages(lab: Lab) -> None:
     assert (reply.status_code, reply.json()["hint"]) == (404, "Did you mean 'newer'?")
     for path, status in (("/packages?environment=nwer", 404), ("/packages?environment=x/../../y", 422)):
         assert lab.request("GET", f"/projects/in-many/environment{path}").status_code == status
+
+
+def test_what_a_run_began_with_is_kept_to_its_end(lab: Lab, tmp_path: Path) -> None:
+    """An upgrade and a pruning between two stages take nothing away from the second."""
+    folder = make_project(lab, "in-time", {"own": None, "newer": "newer"})
+    wait = f"import pathlib, time\nwhile not pathlib.Path({str(tmp_path / 'go')!r}).exists(): time.sleep(0.1)"
+    (folder / "aside").mkdir()
+    write_project(folder / "aside", "aside", {}, {"own.ipynb": ["x = 1", wait]})
+    (folder / "aside" / "own.ipynb").replace(folder / "own.ipynb")
+    manifest = folder / "himalia.toml"
+    manifest.write_text(
+        manifest.read_text()
+        .replace('outputs = ["build/own.json"]', "")
+        .replace("[stages.newer]", '[stages.newer]\nafter = ["own"]')
+    )
+    started = lab.post("/projects/in-time/runs", {})["id"]
+    wait_until(lambda: statuses(lab, "in-time", started)["own"] == "running", 120, "the first stage")
+    ask(folder / "newer.txt", "3.0")
+    lab.post("/projects/in-time/environment?environment=newer", {}, status=202)
+    address = "/projects/in-time/environment?environment=newer"
+    wait_until(lambda: lab.get(address)["state"] == "ready", 60, "the end of the build")
+    removed = lab.post("/environments/prune", {"days": 0}, status=200)["removed"]
+    assert statuses(lab, "in-time", started) == {"own": "running", "newer": "pending"}
+    (tmp_path / "go").touch()
+    assert lab.wait_run("in-time", started)["status"] == "succeeded"
+    assert found(folder, "newer") == ["2.0"], removed
+    # nobody needs it after that
+    assert lab.post("/environments/prune", {"days": 0}, status=200)["removed"]
 
 
 def test_one_that_cannot_be_built_refuses_only_who_asks_for_it(lab: Lab) -> None:

@@ -7,6 +7,7 @@ import stat
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from .digests import Digests, Row
 from .files import Tick, has_writers, hash_rest, no_tick, open_plain, share, state_of
@@ -14,17 +15,19 @@ from .folders import Found, files_below
 from .names import FileEntry, UnfitContent
 from .objects import MODE, Objects
 
-Asked = Mapping[Path, Mapping[str, Found]]
+P = TypeVar("P", str, Path)
+"""A path as the caller writes it: of thousands of them, texts cost less."""
+Asked = Mapping[P, Mapping[str, Found]]
 """The files of each path by relative path; a file itself is named ""."""
 
 
-def look(paths: Iterable[Path]) -> dict[Path, dict[str, Found]]:
+def look(paths: Iterable[P]) -> dict[P, dict[str, Found]]:
     """The files of each path that exists.
 
     Raises:
         UnfitContent: a path, or something in a folder, cannot be kept. OSError: a folder cannot be read.
     """
-    asked: dict[Path, dict[str, Found]] = {}
+    asked: dict[P, dict[str, Found]] = {}
     for path in paths:
         place = os.path.abspath(path)
         try:

@@ -16,7 +16,7 @@ from .collecting import Collected, collect
 from .digests import Digests, Row
 from .files import Tick, draft_beside, no_tick
 from .folders import Found
-from .intake import Asked, Intake, look
+from .intake import Asked, Intake, P, look
 from .names import FILE, FileEntry, MissingContent, as_tree, is_tree, listed, parsed_tree, tree_bytes
 from .objects import Objects
 from .restoring import Linked
@@ -73,8 +73,8 @@ class ContentStore:
         return entry
 
     def entries_of(
-        self, paths: Iterable[Path], progress: Progress | None = None, cancelled: Cancel | None = None
-    ) -> dict[Path, FileEntry]:
+        self, paths: Iterable[P], progress: Progress | None = None, cancelled: Cancel | None = None
+    ) -> dict[P, FileEntry]:
         """As `entry_of`, for many at once: one look into the memory. Those that do not exist are left out.
 
         Raises:
@@ -140,8 +140,8 @@ class ContentStore:
         return entry
 
     def put_paths(
-        self, paths: Iterable[Path], progress: Progress | None = None, cancelled: Cancel | None = None
-    ) -> dict[Path, FileEntry]:
+        self, paths: Iterable[P], progress: Progress | None = None, cancelled: Cancel | None = None
+    ) -> dict[P, FileEntry]:
         """As `put_path`, for many at once. Those that do not exist are left out."""
         asked = look(paths)
         known = self.digests.recall([file for found in asked.values() for file in found.values()])
@@ -321,15 +321,15 @@ class ContentStore:
 
     def _each(
         self,
-        asked: Asked,
+        asked: Asked[P],
         put: Callable[[Found, Tick], FileEntry],
         progress: Progress | None,
         cancelled: Cancel | None,
         first: Callable[[Found], bool] = lambda _file: False,
-    ) -> dict[Path, FileEntry]:
+    ) -> dict[P, FileEntry]:
         """Put all files of *asked*, then a list for each folder."""
         files = [(path, name, file) for path, found in asked.items() for name, file in found.items()]
-        done: dict[Path, dict[str, FileEntry]] = {path: {} for path in asked}
+        done: dict[P, dict[str, FileEntry]] = {path: {} for path in asked}
 
         def work(index: int, tick: Tick) -> None:
             path, name, file = files[index]

@@ -27,7 +27,7 @@ DAYS = 7
 """An environment is kept so long after its last use."""
 BUILDS = 5
 """Of each project, whose logs are kept."""
-ENDED = ("succeeded", "failed", "cancelled")
+ENDED = ("succeeded", "failed", "cancelled", "timed_out")
 """Statuses of runs that need no environment any more."""
 
 
@@ -93,8 +93,10 @@ def collect(manager: Environments, days: float, principal: Principal | None = No
 
 def _needed(session: Session) -> set[str | None]:
     """Locks that a kernel was started with, or that a run needs which goes on."""
-    kernels = set(session.scalars(select(Kernel.environment).distinct()))
-    return kernels | set(session.scalars(select(Run.environment).where(Run.status.not_in(ENDED)).distinct()))
+    needed = set(session.scalars(select(Kernel.environment).distinct()))
+    for own, options in session.execute(select(Run.environment, Run.options).where(Run.status.not_in(ENDED))):
+        needed |= {own, *options.get("environments", ())}
+    return needed
 
 
 def _users(session: Session) -> set[str | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -54,7 +54,7 @@ class Notifications:
         """The service goes."""
         self.outbox.stop()
 
-    def on_run_ended(self, session: Session, run: Run, stages: Sequence[StageRun]) -> None:
+    def on_run_ended(self, session: Session, run: Run) -> None:
         """A run has ended; within the transaction that says so."""
         if run.schedule_id is None or run.status == "cancelled":
             return
@@ -65,6 +65,7 @@ class Notifications:
         failing = self._failing(session, schedule)
         good = run.status in GOOD
         if good == failing:
+            stages = list(session.scalars(select(StageRun).where(StageRun.run_id == run.id)))
             body = body_of_run(project, schedule, run, stages, self.context.settings.address)
             self._add(session, project, "recovery" if good else "failure", body, schedule, run.id)
 

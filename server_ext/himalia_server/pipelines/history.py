@@ -18,7 +18,7 @@ from ..tracking import Tracking
 from .driving import child_name
 from .keys import Parts
 from .models import AttemptView, CompareView, Difference, RunView, StageKey
-from .views import attempt_view, run_view
+from .views import SHOWN, StageRow, attempt_view, run_view
 
 
 class History:
@@ -35,7 +35,7 @@ class History:
         """
         with self.context.database.read() as session:
             run = find_run(session, project, run_id)
-            return run_view(run, project, stages_of(session, run_id))
+            return self._views(session, project, [run])[0]
 
     def page(
         self, project: Project, cursor: str | None, limit: int, kind: str | None = None, schedule: str | None = None
@@ -61,9 +61,9 @@ class History:
 
     @staticmethod
     def _views(session: Session, project: Project, runs: Sequence[Run]) -> list[RunView]:
-        stages: dict[str, list[StageRun]] = {run.id: [] for run in runs}
-        rows = select(StageRun).where(StageRun.run_id.in_(stages)).order_by(StageRun.position)
-        for row in session.scalars(rows):
+        stages: dict[str, list[StageRow]] = {run.id: [] for run in runs}
+        rows = select(*SHOWN).where(StageRun.run_id.in_(stages)).order_by(StageRun.position)
+        for row in session.execute(rows):  # no objects: there may be thousands
             stages[row.run_id].append(row)
         return [run_view(run, project, stages[run.id]) for run in runs]
 

@@ -3,21 +3,39 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from ..content import ContentStore, MissingContent
-from ..store import StageRun
 from .keys import Parts
 
 FOLDER = ".himalia/stages"
 """Relative to the project."""
 
 
-def lock_text(row: StageRun, parts: Parts) -> str:
-    """The lock of a stage that has ended well. The same result is the same text, whenever it was made."""
+@dataclass(frozen=True)
+class Made:
+    """What a lock tells of: a stage that has ended well. `parts`: the object that lists the parts of its key.
+
+    `outputs`, `reads`: path → digest. `run`: the one that made it.
+    """
+
+    stage: str
+    key: str
+    parts: str
+    outputs: dict[str, str]
+    reads: dict[str, str]
+    notebook: str | None
+    run: str
+
+
+def lock_text(made: Made, parts: Parts) -> str:
+    """The lock of a stage. The same result is the same text, whenever it was made."""
     document = {
         "key": parts.key,
         "code": list(parts.cells),
@@ -26,15 +44,15 @@ def lock_text(row: StageRun, parts: Parts) -> str:
         "modules": parts.modules,
         "environment": parts.environment,
         "kernel": parts.kernel,
-        "outputs": row.outputs,
-        "reads": row.outcome.get("reads", {}),
-        "notebook": row.notebook_digest,
-        "run": row.cached_from or row.run_id,
+        "outputs": made.outputs,
+        "reads": made.reads,
+        "notebook": made.notebook,
+        "run": made.run,
     }
     return json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def write_locks(content: ContentStore, folder: Path, rows: Iterable[StageRun]) -> None:
+def write_locks(content: ContentStore, folder: Path, stages: Iterable[Made]) -> None:
     """Write the locks of these stages where they differ from what is there.
 
     Raises:
@@ -43,19 +61,19 @@ def write_locks(content: ContentStore, folder: Path, rows: Iterable[StageRun]) -
     place = folder / FOLDER
     if not (folder / ".himalia").resolve().is_relative_to(folder.resolve()):
         return  # a link that leads out of the project
-    for row in rows:
-        if row.parts is None or _holds(read_lock(folder, row.stage), row):
+    for made in stages:
+        if _holds(read_lock(folder, made.stage), made):
             continue
         try:
-            parts = Parts.load(content.path(row.parts).read_bytes())
+            parts = Parts.load(content.path(made.parts).read_bytes())
         except (MissingContent, ValueError):
             continue
-        text, path = lock_text(row, parts), place / f"{row.stage}.json"
+        text, path = lock_text(made, parts), place / f"{made.stage}.json"
         for each in (place.parent, place):
             if not each.exists():
                 each.mkdir(mode=0o755)
                 each.chmod(0o755)  # whatever the service's umask is: these are files of the project
-        draft = path.with_name(f".{row.stage}.{secrets.token_hex(4)}")
+        draft = path.with_name(f".{made.stage}.{secrets.token_hex(4)}")
         try:
             draft.write_text(text, "utf-8")
             draft.chmod(0o644)
@@ -64,24 +82,29 @@ def write_locks(content: ContentStore, folder: Path, rows: Iterable[StageRun]) -
             draft.unlink(missing_ok=True)
 
 
-def _holds(lock: dict[str, Any] | None, row: StageRun) -> bool:
-    """Whether a lock tells of the result of *row*: the key stands for all that it was made of."""
+def read_lock(folder: Path, stage: str) -> dict[str, Any] | None:
+    """What the lock of a stage says, which is shared: do not change it; None: there is none that can be read."""
+    path = f"{folder}/{FOLDER}/{stage}.json"
+    try:
+        status = os.stat(path)  # noqa: PTH116 - there may be thousands
+    except OSError:
+        return None
+    return _lock_at(path, (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
+
+
+def _holds(lock: dict[str, Any] | None, made: Made) -> bool:
+    """Whether a lock tells of this: the key stands for all that it was made of."""
     if lock is None:
         return False
     told = (lock["key"], lock["outputs"], lock["reads"], lock.get("notebook"), lock["run"])
-    return told == (
-        row.key,
-        row.outputs,
-        row.outcome.get("reads", {}),
-        row.notebook_digest,
-        row.cached_from or row.run_id,
-    )
+    return told == (made.key, made.outputs, made.reads, made.notebook, made.run)
 
 
-def read_lock(folder: Path, stage: str) -> dict[str, Any] | None:
-    """What the lock of a stage says; None: there is none that can be read."""
+@lru_cache(maxsize=4096)
+def _lock_at(path: str, _state: tuple[int, ...]) -> dict[str, Any] | None:
+    """The lock in a file that is in that state: read once."""
     try:
-        document = json.loads((folder / FOLDER / f"{stage}.json").read_bytes())
+        document = json.loads(Path(path).read_bytes())
         digests = [*document["outputs"].values(), *document["reads"].values()]
         texts = [document["key"], document["run"], *document["outputs"], *document["reads"], *digests]
     except (OSError, ValueError, LookupError, TypeError, AttributeError):

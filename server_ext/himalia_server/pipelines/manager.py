@@ -36,10 +36,11 @@ from .starting import (
     add_run,
     check_params,
     check_stages,
+    code_names,
     git_state,
+    input_names,
     notebook_manifest,
     own_folder,
-    snapshot_names,
     take_files,
     warnings_of,
 )
@@ -92,7 +93,7 @@ class Pipelines:
         prepared = self.prepare(principal, project, request)
         with self.context.change(principal) as change:
             run = add_run(change, principal, project, prepared, once)
-        self.drivers.drive(run.id)
+        self.drivers.drive(run.id, manifest=prepared.subject.manifest)
         return self.history.view(project, run.id)
 
     def prepare(self, principal: Principal, project: Project, request: RunRequest) -> Prepared:
@@ -102,8 +103,13 @@ class Pipelines:
         subject = self.subject(manifest, request)
         check_stages(folder, subject, request, lambda name: self.cluster_fault(project, name), project.slug)
         self._require_environments(project, subject)
-        pinned = request.pinned or self._pin_code(principal, project, manifest, subject)
-        snapshot = self._with_inputs(folder, subject, pinned)
+        if request.pinned:
+            components, code = request.pinned.components, request.pinned.code
+            files = self._pinned_files(subject, request.pinned)
+        else:
+            components, code = self.components(principal, project, manifest), git_state(folder)
+            files = self._files(folder, subject, components)
+        snapshot = self.content.put_tree(files | take_files(self.content, folder, input_names(subject)))
         options = request.options.model_dump(by_alias=True, exclude_defaults=True)
         options |= {"env": request.env} if request.env else {}
         if (place := own_folder(manifest, request)) is not None:
@@ -112,7 +118,7 @@ class Pipelines:
         options |= {"warnings": warnings} if warnings else {}
         if not (request.kind == "pipeline" and request.trigger == "person"):
             options["publish"] = False  # what nobody has asked for now does not change the folder that people work in
-        return Prepared(request, subject, pinned, snapshot, options)
+        return Prepared(request, subject, components, code, snapshot, options)
 
     def pin(self, principal: Principal, project: Project, request: RunRequest) -> Pinned:
         """The code of a project as it is now, for runs to come. Checked as if it was run now.
@@ -124,7 +130,9 @@ class Pipelines:
         manifest = read_manifest(folder)
         subject = self.subject(manifest, request)
         check_stages(folder, subject, request, lambda _name: None, project.slug)
-        return self._pin_code(principal, project, manifest, subject)
+        components = self.components(principal, project, manifest)
+        snapshot = self.content.put_tree(self._files(folder, subject, components))
+        return Pinned(snapshot, manifest.model_dump(), components, git_state(folder))
 
     def check_pinned(self, request: RunRequest) -> None:
         """Whether stages and parameters of a request fit the code that it is pinned to, whatever the folder holds now.
@@ -180,18 +188,16 @@ class Pipelines:
                 )
         return Subject(manifest, names, params)
 
-    def _pin_code(self, principal: Principal, project: Project, manifest: Manifest, subject: Subject) -> Pinned:
-        folder = Path(project.path)
-        components = self.components(principal, project, manifest)
-        code, _inputs = snapshot_names(folder, subject)
-        files = take_files(self.content, folder, code)
-        # their files too: what a stage is run with is one tree, whatever becomes of the components
-        snapshot = self.content.put_tree(files | self.component_files(components))
-        return Pinned(snapshot, manifest.model_dump(), components, git_state(folder))
+    def _files(self, folder: Path, subject: Subject, components: dict[str, str]) -> dict[str, FileEntry]:
+        """The code as it is now, and that of the components: a stage's files are one tree, whatever becomes of them."""
+        return take_files(self.content, folder, code_names(folder, subject)) | self.component_files(components)
 
-    def _with_inputs(self, folder: Path, subject: Subject, pinned: Pinned) -> str:
-        """The pinned code and the inputs as they are now."""
-        _code, inputs = snapshot_names(folder, subject)
+    def _pinned_files(self, subject: Subject, pinned: Pinned) -> dict[str, FileEntry]:
+        """The code that was pinned.
+
+        Raises:
+            Invalid: a notebook that is to run is not in it.
+        """
         files = self.content.tree(pinned.snapshot)
         for name in subject.names:
             notebook = subject.manifest.stages[name].notebook
@@ -200,9 +206,7 @@ class Pipelines:
                     f"The code that this is pinned to holds no {notebook}.",
                     hint="Update the schedule to the current code.",
                 )
-        if not inputs:
-            return pinned.snapshot
-        return self.content.put_tree(files | take_files(self.content, folder, inputs))
+        return files
 
     def rerun(self, principal: Principal, project: Project, run_id: str, once: Once | None = None) -> RunView:
         """Resume a run that did not succeed: a new one with the same parameters, of the project as it is now.

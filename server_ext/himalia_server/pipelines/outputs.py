@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 import secrets
 import shutil
@@ -83,15 +84,15 @@ def publish_outputs(content: ContentStore, folder: Path, outputs: Mapping[str, s
 
 def differing(content: ContentStore, folder: Path, outputs: Mapping[str, str]) -> list[str]:
     """Those of *outputs* (path → digest) that the live folder does not hold as they are."""
-    targets = {folder / path: path for path in outputs}
-    plain = [target for target in targets if not target.is_symlink()]
+    targets = {f"{folder}/{path}": path for path in outputs}
+    plain = [target for target in targets if not os.path.islink(target)]  # noqa: PTH114 - there may be thousands
     try:
         there = content.entries_of(plain)
     except (OSError, UnfitContent):
         there = {}
         for target in plain:
             with suppress(OSError, UnfitContent):
-                there[target] = content.entry_of(target)
+                there[target] = content.entry_of(Path(target))
     return [path for target, path in targets.items() if target not in there or there[target].digest != outputs[path]]
 
 

@@ -6,6 +6,7 @@ import hashlib
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -61,6 +62,11 @@ class Scene:
     reused: dict[str, str] = field(default_factory=dict)
     newest: dict[str, StageResult] = field(default_factory=dict)
 
+    @cached_property
+    def roots(self) -> list[str]:
+        """Folders of the snapshot that are imported from."""
+        return ["", "src", *(f"{COMPONENTS}/{use.partition('@')[0]}" for use in self.manifest.project.uses)]
+
     def used_by(self, stage: str) -> Used:
         """What a stage runs in."""
         return self.used[self.manifest.stages[stage].environment]
@@ -85,8 +91,7 @@ class Planner:
         params = scene.params.get(name, {})
         digest = scene.files[stage.notebook]
         code = self.reader.notebook(digest)
-        roots = ["", "src", *(f"{COMPONENTS}/{use.partition('@')[0]}" for use in scene.manifest.project.uses)]
-        modules = local_modules(code.trees, scene.files, roots, self.reader.module)
+        modules = local_modules(code.imports, scene.files, scene.roots, self.reader.imports)
         return Parts(
             cells=code.meanings(bool(params)),
             parameters=params,

@@ -54,7 +54,8 @@ def newest_results(session: Session, project_id: str, stages: Iterable[str]) -> 
 def note_use(session: Session, results: Iterable[str]) -> None:
     """These results, by id, were used now."""
     for chunk in _chunks(results):
-        session.execute(update(StageResult).where(StageResult.id.in_(chunk)).values(used_at=now()))
+        query = update(StageResult).where(StageResult.id.in_(chunk)).values(used_at=now())
+        session.execute(query, execution_options={"synchronize_session": False})
 
 
 def fits(result: StageResult, files: dict[str, str]) -> bool:

@@ -16,7 +16,7 @@ from himalia_kernels.describing import Description, derived_values, describe_par
 from himalia_kernels.parameters import NotebookUnreadableError, check_parameters
 
 from ..content import ContentStore, FileEntry, UnfitContent
-from ..projects import Manifest, StageTable, code_files, output_of
+from ..projects import Manifest, ProjectPaths, StageTable, code_files, output_of
 from ..service.auth import Principal
 from ..service.context import Change
 from ..service.logs import request_id
@@ -24,7 +24,7 @@ from ..service.once import Once
 from ..service.problems import Invalid, NotFound
 from ..store import Project, Run, StageRun
 from .models import ParameterView
-from .requests import NOTEBOOK_STAGE, Pinned, RunRequest
+from .requests import NOTEBOOK_STAGE, RunRequest
 
 GIT_SECONDS = 20.0
 NOT_RUNNING, NO_WORKER = "does not run", "has no worker"
@@ -42,11 +42,15 @@ class Subject:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A run that was checked and may be written down. `snapshot`: digest of code and inputs; `options`: of its row."""
+    """A run that was checked and may be written down. `snapshot`: digest of code and inputs; `options`: of its row.
+
+    `components`, `code`: as in `Pinned`.
+    """
 
     request: RunRequest
     subject: Subject
-    pinned: Pinned
+    components: dict[str, str]
+    code: dict[str, Any]
     snapshot: str
     options: dict[str, Any]
 
@@ -55,7 +59,7 @@ def add_run(
     change: Change, principal: Principal, project: Project, prepared: Prepared, once: Once | None = None
 ) -> Run:
     """Write down a run that is to be driven."""
-    request, subject, pinned = prepared.request, prepared.subject, prepared.pinned
+    request, subject = prepared.request, prepared.subject
     change.require_live(project)
     run = Run(
         project_id=project.id,
@@ -65,8 +69,8 @@ def add_run(
         params=request.params,
         options=prepared.options,
         snapshot=prepared.snapshot,
-        code=pinned.code,
-        manifest=subject.manifest.model_dump() | {"components": pinned.components},
+        code=prepared.code,
+        manifest=subject.manifest.model_dump() | {"components": prepared.components},
         origin_id=request.origin_id,
         sweep_id=request.sweep_id,
         schedule_id=request.schedule_id,
@@ -93,7 +97,7 @@ def add_run(
     if request.on_created is not None:
         request.on_created(change.session, run)
     detail = {"kind": request.kind, "trigger": request.trigger, "snapshot": prepared.snapshot}
-    change.audit("run.start", project, run.id, components=pinned.components, **detail)
+    change.audit("run.start", project, run.id, components=prepared.components, **detail)
     change.event("run.created", run.id, {"status": "pending", **detail}, project)
     return run
 
@@ -130,16 +134,15 @@ def check_stages(
     """
     manifest = subject.manifest
     made = {output for name in subject.names for output in manifest.stages[name].outputs}
-    root = folder.resolve()
+    paths, pinned = ProjectPaths(folder), request.pinned is not None
     for name in subject.names:
         stage = manifest.stages[name]
         where = "notebook" if request.kind != "pipeline" else f"stages.{name}.notebook"
-        pinned = request.pinned is not None
         if not pinned:
-            _require_file(root, stage.notebook, where, f"{where}: {stage.notebook} does not exist.")
+            _require_file(paths, stage.notebook, where, f"{where}: {stage.notebook} does not exist.")
         for path in stage.inputs:
             if not output_of(path, made):
-                _require_input(root, path, f"stages.{name}.inputs", manifest)
+                _require_input(paths, path, f"stages.{name}.inputs", manifest)
         if not pinned:
             check_params(folder / stage.notebook, name, stage, subject.params[name], request)
         fault = cluster_fault(stage.cluster) if stage.cluster else None
@@ -154,28 +157,28 @@ def check_stages(
             )
 
 
-def _require_file(root: Path, path: str, field: str, missing: str) -> None:
-    if not (root / path).is_file():
+def _require_file(paths: ProjectPaths, path: str, field: str, missing: str) -> None:
+    if not paths.is_file(path):
         raise Invalid(
-            missing, hint=f"Put the notebook there, or change its path in himalia.toml ({root}).", field=field
+            missing, hint=f"Put the notebook there, or change its path in himalia.toml ({paths.root}).", field=field
         )
-    _require_inside(root, path, field)
+    _require_inside(paths, path, field)
 
 
-def _require_input(root: Path, path: str, field: str, manifest: Manifest) -> None:
-    if not (root / path).exists():
+def _require_input(paths: ProjectPaths, path: str, field: str, manifest: Manifest) -> None:
+    if not paths.exists(path):
         maker = next((name for name, table in manifest.stages.items() if output_of(path, table.outputs)), None)
-        also = f"Run the stage {maker!r}, which makes it, as well." if maker else f"Put it there ({root})."
+        also = f"Run the stage {maker!r}, which makes it, as well." if maker else f"Put it there ({paths.root})."
         raise Invalid(
             f"{field}: {path} does not exist, and no stage of this run makes it.",
             hint=also,
             field=field,
         )
-    _require_inside(root, path, field)
+    _require_inside(paths, path, field)
 
 
-def _require_inside(root: Path, path: str, field: str) -> None:
-    if not (root / path).resolve().is_relative_to(root):
+def _require_inside(paths: ProjectPaths, path: str, field: str) -> None:
+    if path not in paths:
         raise Invalid(f"{field}: {path} leads out of the project.", field=field)
 
 
@@ -195,13 +198,17 @@ def check_params(notebook: Path, name: str, stage: StageTable, params: dict[str,
         raise Invalid(f"Stage {name!r} ({stage.notebook}): {text}", field=where)
 
 
-def snapshot_names(folder: Path, subject: Subject) -> tuple[list[str], list[str]]:
-    """Paths of the code, and of the inputs that no stage of the run makes."""
-    manifest = subject.manifest
-    made = {output for name in subject.names for output in manifest.stages[name].outputs}
-    inputs = {path for name in subject.names for path in manifest.stages[name].inputs if not output_of(path, made)}
-    notebooks = {manifest.stages[name].notebook for name in subject.names}
-    return sorted({*code_files(folder, manifest), *notebooks} - inputs), sorted(inputs)
+def code_names(folder: Path, subject: Subject) -> list[str]:
+    """Paths of the code, without what is an input (see `input_names`)."""
+    notebooks = {subject.manifest.stages[name].notebook for name in subject.names}
+    return sorted({*code_files(folder, subject.manifest), *notebooks}.difference(input_names(subject)))
+
+
+def input_names(subject: Subject) -> list[str]:
+    """Paths of the inputs that no stage of the run makes."""
+    stages = [subject.manifest.stages[name] for name in subject.names]
+    made = {output for stage in stages for output in stage.outputs}
+    return sorted({path for stage in stages for path in stage.inputs if not output_of(path, made)})
 
 
 def take_files(content: ContentStore, folder: Path, names: Iterable[str]) -> dict[str, FileEntry]:
@@ -210,16 +217,15 @@ def take_files(content: ContentStore, folder: Path, names: Iterable[str]) -> dic
     Raises:
         Invalid: one vanished meanwhile, or holds what cannot be kept. OSError: the disk is full.
     """
-    names = list(names)
+    places = {name: f"{folder}/{name}" for name in names}
     try:
-        found = content.put_paths(folder / name for name in names)
+        found = content.put_paths(places.values())
     except UnfitContent as error:
         raise Invalid(f"This cannot be part of a snapshot: {error}", field="inputs") from error
-    entries = {name: found[folder / name] for name in names if folder / name in found}
-    gone = [name for name in names if name not in entries]
-    if gone:
-        raise Invalid(f"{gone[0]} vanished while the snapshot was taken.", hint="Try again.")
-    return entries
+    gone = next((name for name, place in places.items() if place not in found), None)
+    if gone is not None:
+        raise Invalid(f"{gone} vanished while the snapshot was taken.", hint="Try again.")
+    return {name: found[place] for name, place in places.items()}
 
 
 def git_state(folder: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ..content import ContentStore, MissingContent, UnfitContent
-from ..projects import Manifest, ManifestFault, Projects, output_of, read_manifest
+from ..projects import Manifest, ManifestFault, ProjectPaths, Projects, output_of, read_manifest
 from ..service.problems import Invalid, NotFound, nearest
 from ..store import Database, Project, StageResult, StageRun
 from .graph import Graph
@@ -18,7 +18,7 @@ from .keys import Code, NotebookUnfit, Parts
 from .models import CellChange, ChangeView, PipelineView, StageChanges, StageStatus
 from .outputs import differing
 from .planning import Planned, Planner, Scene
-from .starting import Subject, snapshot_names, take_files
+from .starting import Subject, code_names, input_names, take_files
 
 STATES = {"skip": "up_to_date", "run": "changed", "later": "waits"}
 
@@ -88,21 +88,22 @@ class StatusReader:
     def _scene(self, project: Project, manifest: Manifest) -> tuple[Scene, dict[str, str]]:
         """What a run would see, and the stages that could not run, with the reason."""
         folder, graph = Path(project.path), Graph.of(manifest)
+        paths = ProjectPaths(folder)
         faults = dict[str, str]()
         for name, stage in manifest.stages.items():
             missing = [
                 path
                 for path in (stage.notebook, *(path for path in stage.inputs if not output_of(path, graph.maker)))
-                if not (folder / path).exists()
+                if not paths.exists(path)
             ]
             if missing:
                 faults[name] = f"{missing[0]} does not exist"
         fit = [name for name in graph.order if name not in faults]
         subject = Subject(manifest, fit, {name: manifest.stages[name].params for name in fit})
-        code, inputs = snapshot_names(folder, subject)
-        files = {path: entry.digest for path, entry in take_files(self.content, folder, code).items()}
+        inputs, code = input_names(subject), take_files(self.content, folder, code_names(folder, subject))
+        files = {path: entry.digest for path, entry in code.items()}
         try:
-            there = self.content.entries_of(folder / path for path in inputs)
+            there = self.content.entries_of([folder / path for path in inputs])
         except UnfitContent as error:
             raise Invalid(str(error), field="inputs") from error
         files |= {path: there[folder / path].digest for path in inputs if folder / path in there}

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Row
+
 from ..store import Attempt, Project, Run, StageRun
 from .models import TERMINAL, AttemptView, RunView, StageRunView
 from .requests import Options
 
+StageRow = StageRun | Row[Any]
+"""A row of stages, or what `SHOWN` selects of it."""
+SHOWN = tuple(column for column in StageRun.__table__.columns if column.name not in ("position", "parts"))
+"""What of a stage is told."""
 
-def run_view(run: Run, project: Project, stages: list[StageRun]) -> RunView:
+
+def run_view(run: Run, project: Project, stages: Sequence[StageRow]) -> RunView:
     """A run with its stages, which are given in their order."""
     return RunView(
         id=run.id,
@@ -46,7 +56,7 @@ def _reason(run: Run) -> str | None:
     return run.reason
 
 
-def _stage_view(row: StageRun) -> StageRunView:
+def _stage_view(row: StageRow) -> StageRunView:
     return StageRunView(
         name=row.stage,
         status=row.status,

@@ -67,7 +67,7 @@ class Schedules:
         """The service goes: start nothing more."""
         self.clock.stop()
 
-    def on_run_ended(self, _session: Session, run: Run, _stages: object = None) -> None:
+    def on_run_ended(self, _session: Session, run: Run) -> None:
         """A run has ended: what waits for that is looked at."""
         if run.schedule_id is not None:
             self.clock.wake()

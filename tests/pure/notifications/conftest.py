@@ -59,7 +59,7 @@ class Bench:
             ]
             change.session.add_all(rows)
             change.session.flush()
-            self.room.on_run_ended(change.session, run, rows)
+            self.room.on_run_ended(change.session, run)
             if abort:
                 raise KeyboardInterrupt("killed before the commit")
         return run_id

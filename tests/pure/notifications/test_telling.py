@@ -67,7 +67,7 @@ def test_runs_that_nobody_scheduled_are_not_told(bench: Bench) -> None:
         run = Run(project_id=bench.project.id, status="failed", snapshot="s", created_by="ann")
         change.session.add(run)
         change.session.flush()
-        bench.room.on_run_ended(change.session, run, [])
+        bench.room.on_run_ended(change.session, run)
     assert bench.told() == []
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from himalia_server.pipelines.keys import NotebookUnfit, Parts, explain, local_modules
+from himalia_server.pipelines.keys import NotebookUnfit, Parts, explain, imported, local_modules
 from himalia_server.pipelines.keys.code import Code, notebook_code
 
 
@@ -99,22 +99,25 @@ FILES = {
 }
 
 
-def imported(source: str) -> list[str]:
+def found_by(source: str) -> list[str]:
     files = {path: f"digest of {path}" for path in FILES}
     trees = {f"digest of {path}": ast.parse(text) for path, text in FILES.items()}
-    found = local_modules([ast.parse(source)], files, ["", "src", ".himalia/components/team/lib"], trees.__getitem__)
+    roots = ["", "src", ".himalia/components/team/lib"]
+    found = local_modules(
+        imported(ast.parse(source)), files, roots, lambda digest, package: imported(trees[digest], package)
+    )
     assert all(digest == f"digest of {path}" for path, digest in found.items())
     return list(found)
 
 
 def test_modules_are_found_through_others_and_the_rest_is_left() -> None:
     package = ["src/features/__init__.py", "src/features/deep.py", "src/features/rows.py", "src/tools.py"]
-    assert imported("import helper") == ["helper.py", *package]
-    assert imported("from features import rows") == package
-    assert imported("import numpy, os") == []
-    assert imported("from features.unused import x")[-2:] == ["src/features/unused.py", "src/tools.py"]
-    assert imported("import pandas as pd\nimport shared") == [".himalia/components/team/lib/shared.py", "pandas.py"]
-    assert imported("def f():\n    if 1:\n        import helper")[0] == "helper.py"
+    assert found_by("import helper") == ["helper.py", *package]
+    assert found_by("from features import rows") == package
+    assert found_by("import numpy, os") == []
+    assert found_by("from features.unused import x")[-2:] == ["src/features/unused.py", "src/tools.py"]
+    assert found_by("import pandas as pd\nimport shared") == [".himalia/components/team/lib/shared.py", "pandas.py"]
+    assert found_by("def f():\n    if 1:\n        import helper")[0] == "helper.py"
 
 
 PARTS = Parts(("a", "b", "c"), {"n": 1}, {"data.csv": "sha256:1"}, {"src/m.py": "sha256:2"}, "env", "python", ("out",))

@@ -9,7 +9,7 @@ import threading
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
-from ...projects import SHARED, EnvironmentGrant, Used, seconds
+from ...projects import SHARED, EnvironmentGrant, Manifest, Used, seconds
 from ...service.logs import request_id
 from ...service.problems import Problem, StorageFull
 from ...service.replies import as_problem
@@ -43,8 +43,9 @@ class Driver:
     state: RunState
     recorder: Recorder
 
-    def __init__(self, rooms: Rooms, run_id: str) -> None:
-        self.rooms, self.run_id = rooms, run_id
+    def __init__(self, rooms: Rooms, run_id: str, manifest: Manifest | None = None) -> None:
+        """*manifest*: the run's, when it need not be read again."""
+        self.rooms, self.run_id, self.manifest = rooms, run_id, manifest
         self.ending: End | None = None
         self._lock = threading.RLock()
         self._jobs: dict[str, Job] = {}
@@ -95,7 +96,7 @@ class Driver:
         return holder_of(self.state.project.slug, self.run_id, name)
 
     def _run(self) -> None:
-        self.state = RunState(self.rooms, self.run_id)
+        self.state = RunState(self.rooms, self.run_id, self.manifest)
         self.recorder = Recorder(self.rooms, self.state)
         request_id.set(self.state.run.request_id)  # of this thread, which is the run's own
         try:
@@ -301,11 +302,18 @@ class Driver:
             name or "": {"python": one.python, "environment": one.environment.model_dump(), "overlay": one.overlay}
             for name, one in used.items()
         }
+        self._note_environments({name: one.environment.digest for name, one in used.items()})
         write_private(kept, json.dumps(told))
-        if None in used and used[None].environment.digest != SHARED.digest:
-            with self.rooms.context.change() as change:
-                change.session.get_one(Run, self.run_id).environment = used[None].environment.digest
         return used
+
+    def _note_environments(self, digests: dict[str | None, str]) -> None:
+        """Say what the run needs, by name, so that none of it is removed while the run goes on."""
+        own = {name: digest for name, digest in digests.items() if digest != SHARED.digest}
+        if own:
+            with self.rooms.context.change() as change:
+                run = change.session.get_one(Run, self.run_id)
+                run.environment = own.pop(None, None)
+                run.options = run.options | {"environments": sorted(own.values())}
 
     def _environment(self, name: str | None, stage: str) -> Used | None:
         """The environment *name*, once it is built; *stage* tells that it waits for it."""

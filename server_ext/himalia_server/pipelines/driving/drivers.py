@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from sqlalchemy import select
 
+from ...projects import Manifest
 from ...store import Run
 from ..models import TERMINAL
 from .driver import Driver
@@ -27,10 +28,10 @@ class Drivers:
         self._threads: dict[str, threading.Thread] = {}
         self._lock = threading.Lock()
 
-    def drive(self, run_id: str, sweep_id: str | None = None) -> None:
-        """Have a thread drive the run, unless one does."""
+    def drive(self, run_id: str, sweep_id: str | None = None, manifest: Manifest | None = None) -> None:
+        """Have a thread drive the run, unless one does. *manifest*: the run's, by who has it at hand."""
         with self._lock:
-            self._drive(run_id, sweep_id)
+            self._drive(run_id, sweep_id, manifest)
 
     def drive_sweep(self, sweep_id: str) -> None:
         """Drive the next runs of a sweep, first those to be cancelled; those that ran before in any case."""
@@ -81,16 +82,17 @@ class Drivers:
         self._threads = {key: thread for key, thread in self._threads.items() if thread.is_alive()}
         return self._threads
 
-    def _drive(self, run_id: str, sweep_id: str | None) -> bool:
+    def _drive(self, run_id: str, sweep_id: str | None, manifest: Manifest | None = None) -> bool:
         if run_id in self._living():
             return False
-        thread = threading.Thread(target=self._run, args=(run_id, sweep_id), name=f"run-{run_id}", daemon=True)
+        given = (run_id, sweep_id, manifest)
+        thread = threading.Thread(target=self._run, args=given, name=f"run-{run_id}", daemon=True)
         self._threads[run_id] = thread
         thread.start()
         return True
 
-    def _run(self, run_id: str, sweep_id: str | None) -> None:
-        Driver(self.rooms, run_id).run()
+    def _run(self, run_id: str, sweep_id: str | None, manifest: Manifest | None) -> None:
+        Driver(self.rooms, run_id, manifest).run()
         if sweep_id is not None:
             with self._lock:
                 self._threads.pop(run_id, None)

@@ -8,8 +8,9 @@ import threading
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from ...content import UnfitContent
 from ...service import tokens
@@ -17,7 +18,7 @@ from ...service.context import Change
 from ...store import Project, Run, StageRun, now
 from ...tracking import TrackingUnavailable
 from ..keys import Parts
-from ..locks import write_locks
+from ..locks import Made, write_locks
 from ..models import TERMINAL
 from ..outputs import OutputFault, differing, keep_outputs, publish_outputs
 from ..planning import Planned
@@ -53,35 +54,37 @@ class Recorder:
         failed = self._take_locked(plans)
         if self.state.publish:
             failed |= self._publish_known([plan for plan in plans if plan.stage not in failed])
-        time = now()
-        ended = []
-        with self.rooms.context.change() as change:
-            rows = {
-                row.stage: row for row in change.session.scalars(select(StageRun).where(StageRun.run_id == self.run_id))
-            }
-            for plan in plans:
-                row, result = rows[plan.stage], plan.result
-                assert result is not None
-                assert plan.parts is not None
-                row.ended_at = later(row.started_at or time)
-                if plan.stage in failed:
-                    row.status, row.outcome = "failed", {"status": "failed", "error": failed[plan.stage]}
-                    ended.append({"stage": plan.stage, "status": "failed", "error": failed[plan.stage]})
-                    continue
-                row.status, row.reason, row.cached_from = "skipped", plan.why, result.run_id
-                row.key, row.parts, row.outputs = plan.parts.key, result.parts, result.outputs
-                row.notebook_digest, row.outcome = result.notebook_digest, {"status": "skipped", "reads": result.reads}
-                ended.append({"stage": plan.stage, "status": "skipped", "from": result.run_id})
-            known = [plan.result for plan in plans if plan.result is not None]
-            note_use(change.session, [result.id for result in known if result.id])
-            change.session.add_all(result for result in known if not result.id)  # of lock files
-            change.event(
-                "stages.ended", self.run_id, {"stages": ended[:TOLD], "more": len(ended) > TOLD}, self.state.project
-            )
+        self._put_skipped(plans, failed)
         for plan in plans:
             status = "failed" if plan.stage in failed else "skipped"
             self.state.set(plan.stage, status, plan.result.outputs if plan.result else {})
-        self._write_locks([plan.stage for plan in plans if plan.stage not in failed])
+        self._write_locks(_made(plan) for plan in plans if plan.stage not in failed)
+
+    def _put_skipped(self, plans: list[Planned], failed: dict[str, str]) -> None:
+        """Put down stages that need not run, but those that *failed*: one statement for thousands."""
+        time, ended, rows = now(), list[dict[str, Any]](), list[dict[str, Any]]()
+        for plan in plans:
+            result = plan.result
+            assert result is not None
+            assert plan.parts is not None
+            row: dict[str, Any] = dict.fromkeys(("reason", "cached_from", "key", "parts", "notebook_digest"))
+            row |= {"run_id": self.run_id, "stage": plan.stage, "outputs": {}, "ended_at": time}
+            if plan.stage in failed:
+                row |= {"status": "failed", "outcome": {"status": "failed", "error": failed[plan.stage]}}
+                ended.append({"stage": plan.stage, "status": "failed", "error": failed[plan.stage]})
+            else:
+                row |= {"status": "skipped", "outcome": {"status": "skipped", "reads": result.reads}}
+                row |= {"reason": plan.why, "cached_from": result.run_id, "key": plan.parts.key, "parts": result.parts}
+                row |= {"outputs": result.outputs, "notebook_digest": result.notebook_digest}
+                ended.append({"stage": plan.stage, "status": "skipped", "from": result.run_id})
+            rows.append(row)
+        known = [plan.result for plan in plans if plan.result is not None]
+        data = {"stages": ended[:TOLD], "more": len(ended) > TOLD}
+        with self.rooms.context.change() as change:
+            change.session.execute(update(StageRun), rows)
+            note_use(change.session, [result.id for result in known if result.id])
+            change.session.add_all(result for result in known if not result.id)  # of lock files
+            change.event("stages.ended", self.run_id, data, self.state.project)
 
     def _take_locked(self, plans: list[Planned]) -> dict[str, str]:
         """Put what lock files tell of into the content store, before the cache refers to it; stage → what failed."""
@@ -90,7 +93,7 @@ class Recorder:
             if plan.result is None or plan.result.id:
                 continue
             try:
-                found = self.rooms.content.put_paths(folder / path for path in plan.result.outputs)
+                found = self.rooms.content.put_paths([folder / path for path in plan.result.outputs])
             except UnfitContent as error:
                 failed[plan.stage] = str(error)
                 continue
@@ -162,8 +165,9 @@ class Recorder:
             data = {"stage": name, "status": row.status, "error": outcome.get("error"), "hint": outcome.get("hint")}
             change.event("stage.ended", self.run_id, data, self.state.project)
         self.state.set(name, outcome["status"], kept)
-        if outcome["status"] == "succeeded":
-            self._write_locks([name])
+        if row.status == "succeeded" and row.key is not None and row.parts is not None:
+            reads = row.outcome.get("reads", {})
+            self._write_locks([Made(name, row.key, row.parts, kept, reads, notebook, self.run_id)])
         self.clear(name)
 
     def _record(self, change: Change, row: StageRun, outcome: Outcome) -> None:
@@ -194,18 +198,12 @@ class Recorder:
             said = f"it also wrote {', '.join(names[:3])}{more}, which no output declares: not kept"
             row.reason = f"{row.reason}; {said}" if row.reason else said
 
-    def _write_locks(self, names: list[str]) -> None:
+    def _write_locks(self, made: Iterable[Made]) -> None:
         """Tell in the project's folder what was made of what; a folder that takes no file loses nothing else."""
         if not self.state.publish:
             return
         try:
-            query = select(StageRun).where(StageRun.run_id == self.run_id, StageRun.key.is_not(None))
-            if len(names) == 1:
-                query = query.where(StageRun.stage == names[0])
-            chosen = set(names)
-            with self.rooms.context.database.read() as session:
-                wanted = [row for row in session.scalars(query) if row.stage in chosen]
-            write_locks(self.rooms.content, Path(self.state.project.path), wanted)
+            write_locks(self.rooms.content, Path(self.state.project.path), made)
         except OSError as error:
             log.warning("the lock files cannot be written: %s", error, extra={"run": self.run_id})
 
@@ -235,22 +233,18 @@ class Recorder:
             run.status, run.reason, run.ended_at = status, reason, later(run.started_at)
             # also those of a stage that a fault of ours ended
             tokens.revoke_all(change.session, run_id=self.run_id)
-            rows = list(change.session.scalars(select(StageRun).where(StageRun.run_id == self.run_id)))
-            for row in rows:
-                if row.status not in TERMINAL:
-                    row.status, row.reason, row.ended_at = "failed", reason, later(row.started_at)
+            left = select(StageRun).where(StageRun.run_id == self.run_id, StageRun.status.not_in(TERMINAL))
+            for row in change.session.scalars(left):
+                row.status, row.reason, row.ended_at = "failed", reason, later(row.started_at)
             for tell in self.rooms.ended:
-                tell(change.session, run, rows)
+                tell(change.session, run)
             change.event("run.ended", self.run_id, {"status": status, "reason": reason}, project)
-        self._clear_all(row.stage for row in rows)
-        self.rooms.leases.give_back_run(project.slug, self.run_id)
-
-    def _clear_all(self, names: Iterable[str]) -> None:
         if self.state.folder.exists():
-            for name in names:
-                if (self.state.folder / name).exists():
-                    self.clear(name)
-        shutil.rmtree(self.state.folder, ignore_errors=True)
+            for folder in list(self.state.folder.iterdir()):
+                if folder.name in self.state.params:
+                    self.clear(folder.name)
+            shutil.rmtree(self.state.folder, ignore_errors=True)
+        self.rooms.leases.give_back_run(project.slug, self.run_id)
 
     def clear(self, name: str) -> None:
         """Remove a stage's working files; notebook and outputs are kept in the content store."""
@@ -258,3 +252,12 @@ class Recorder:
         shutil.rmtree(self.state.folder / name, ignore_errors=True)
         with suppress(OSError):
             shutil.rmtree(temporary_folder(self.rooms.context.site.runtime, self.run_id, name))
+
+
+def _made(plan: Planned) -> Made:
+    """What the lock of a skipped stage tells."""
+    assert plan.result is not None
+    assert plan.parts is not None
+    result = plan.result
+    reads = dict(result.reads)
+    return Made(plan.stage, plan.parts.key, result.parts, result.outputs, reads, result.notebook_digest, result.run_id)

@@ -14,7 +14,7 @@ from ...content import ContentStore
 from ...projects import Projects
 from ...service.context import Context
 from ...service.site import Site
-from ...store import Run, StageRun, now
+from ...store import Run, now
 from ...tracking import Tracking
 from ..leases import Leases
 from ..planning import Planner
@@ -33,7 +33,7 @@ class End:
 
 @dataclass(frozen=True)
 class Rooms:
-    """What a driver uses of the site. `ended`: called in the transaction that ends a run, with the run and its stages.
+    """What a driver uses of the site. `ended`: called in the transaction that ends a run, with the run.
 
     `stages`: the most that run at a time at the site; `pools`: limits of the named ones.
     """
@@ -47,7 +47,7 @@ class Rooms:
     stopping: threading.Event
     stages: int
     pools: dict[str, int] = field(default_factory=dict)
-    ended: list[Callable[[Session, Run, list[StageRun]], None]] = field(default_factory=list)
+    ended: list[Callable[[Session, Run], None]] = field(default_factory=list)
 
 
 def child_name(run_id: str, stage: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import select
 
@@ -23,8 +24,8 @@ class RunState:
     folder. `env`: variables beyond the project's; `cwd`: the folder, within the project, that notebooks run in.
     """
 
-    def __init__(self, rooms: Rooms, run_id: str) -> None:
-        """Reads the run, which is running from now on."""
+    def __init__(self, rooms: Rooms, run_id: str, manifest: Manifest | None = None) -> None:
+        """Reads the run, which is running from now on. *manifest*: its own, when it is at hand."""
         self.rooms, self.run_id = rooms, run_id
         self.folder = rooms.context.site.home / "runs" / run_id
         self._lock = threading.Lock()
@@ -34,17 +35,20 @@ class RunState:
             if run.status == "pending":
                 run.status, run.started_at = "running", later(run.created_at)
                 change.event("run.started", run_id, {"status": "running"}, project)
-            query = select(StageRun).where(StageRun.run_id == run_id).order_by(StageRun.position)
-            rows = list(change.session.scalars(query))
+            columns = select(StageRun.stage, StageRun.status, StageRun.outputs, StageRun.params)
+            query = columns.where(StageRun.run_id == run_id).order_by(StageRun.position)
+            rows = change.session.execute(query).all()
         self.run, self.project = run, project
-        self._statuses = {row.stage: row.status for row in rows}
-        self._outputs = {row.stage: dict(row.outputs) for row in rows}
-        self.params = {row.stage: row.params for row in rows}
+        self._statuses: dict[str, str] = {row.stage: row.status for row in rows}
+        self._outputs: dict[str, dict[str, str]] = {row.stage: row.outputs for row in rows}
+        self.params: dict[str, dict[str, Any]] = {row.stage: row.params for row in rows}
         self.options = options_of(run)
         self.env = dict(run.options.get("env", {}))
         self.publish = bool(run.options.get("publish", True))
         self.cwd = str(run.options.get("cwd", ""))
-        self.manifest = Manifest.model_validate({k: v for k, v in run.manifest.items() if k != "components"})
+        self.manifest = manifest or Manifest.model_validate(
+            {k: v for k, v in run.manifest.items() if k != "components"}
+        )
         self.declared = {path for stage in self.manifest.stages.values() for path in stage.inputs}
         self.scene: Scene
 

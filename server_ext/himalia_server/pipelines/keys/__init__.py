@@ -4,7 +4,7 @@ Knows files and digests only; neither store nor service.
 """
 
 from .code import Code, CodeReader, NotebookUnfit
-from .modules import local_modules
+from .modules import imported, local_modules
 from .packages import PackagesReader
 from .parts import ENGINE, Change, Parts, explain
 
@@ -17,5 +17,6 @@ __all__ = [
     "PackagesReader",
     "Parts",
     "explain",
+    "imported",
     "local_modules",
 ]

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from .modules import imported
+
 SKIPPED_TAG = "skip-execution"
 INJECTED_TAG = "injected-parameters"
 PARAMETERS_TAG = "parameters"
@@ -27,7 +29,7 @@ class Code:
     `cells`: per code cell that runs, a digest of what it does; `sources`: the same cells as they are written;
     `numbers`: their places among all cells, from 0; `injected`: places in `cells` of what papermill once put in, which
     it replaces when parameters are given; `parameters`: the place of the parameters cell; `language`: in lower case;
-    `trees`: the cells in pure Python.
+    `imports`: the names that the cells import, each once.
     """
 
     cells: tuple[str, ...]
@@ -36,7 +38,7 @@ class Code:
     injected: tuple[int, ...]
     parameters: int | None
     language: str
-    trees: tuple[ast.Module, ...]
+    imports: tuple[str, ...]
 
     def meanings(self, given: bool) -> tuple[str, ...]:
         """What is run when parameters are *given*, or are not."""
@@ -49,7 +51,7 @@ class CodeReader:
     def __init__(self, read: Callable[[str], bytes], size: int = 4096) -> None:
         self._read = read
         self.notebook = lru_cache(size)(self._notebook)
-        self.module = lru_cache(size)(self._module)
+        self.imports = lru_cache(size)(self._imports)
 
     def _notebook(self, digest: str) -> Code:
         """The code of the notebook with that digest.
@@ -59,9 +61,10 @@ class CodeReader:
         """
         return notebook_code(self._read(digest))
 
-    def _module(self, digest: str) -> ast.Module | None:
-        """The syntax tree of a Python file; None when it is not Python."""
-        return _parsed(self._read(digest).decode("utf-8", "replace"))
+    def _imports(self, digest: str, package: str) -> tuple[str, ...]:
+        """The names that a Python file imports as a part of *package* ("": of none); of what is not Python none."""
+        tree = _parsed(self._read(digest).decode("utf-8", "replace"))
+        return tuple(dict.fromkeys(imported(tree, package))) if tree is not None else ()
 
 
 def notebook_code(data: bytes) -> Code:
@@ -81,7 +84,7 @@ def notebook_code(data: bytes) -> Code:
     digests: list[str] = []
     sources: list[str] = []
     numbers: list[int] = []
-    trees: list[ast.Module] = []
+    imports: dict[str, None] = {}
     injected: list[int] = []
     parameters: int | None = None
     for number, cell, source in chosen:
@@ -101,8 +104,8 @@ def notebook_code(data: bytes) -> Code:
         digests.append(hashlib.sha256(meaning.encode("utf-8", "surrogatepass")).hexdigest()[:32])
         sources.append(source)
         numbers.append(number)
-        trees.append(tree if tree is not None else ast.Module([], []))
-    return Code(tuple(digests), tuple(sources), tuple(numbers), tuple(injected), parameters, language, tuple(trees))
+        imports |= dict.fromkeys(imported(tree) if tree is not None else ())
+    return Code(tuple(digests), tuple(sources), tuple(numbers), tuple(injected), parameters, language, tuple(imports))
 
 
 def _language(metadata: Mapping[str, Any]) -> str:

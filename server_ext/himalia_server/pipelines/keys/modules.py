@@ -8,20 +8,21 @@ from pathlib import PurePosixPath
 
 
 def local_modules(
-    trees: Iterable[ast.Module],
+    names: Iterable[str],
     files: Mapping[str, str],
     roots: Iterable[str],
-    parse: Callable[[str], ast.Module | None],
+    imports: Callable[[str, str], Iterable[str]],
 ) -> dict[str, str]:
-    """Path → digest of the modules among *files* (path → digest) that *trees* import, and those import.
+    """Path → digest of the modules among *files* (path → digest) of these *names*, and those that they import.
 
     *roots*: folders that are imported from, relative to the project, in their order; "" is the project's own.
+    *imports*: the names that the file of a digest imports, as a part of a package, given by name ("": of none).
     A name that is looked up while the code runs (`importlib`) is not seen here; what was opened then is known
     afterwards.
     """
     prefixes = [f"{root}/" if root else "" for root in roots]
     found: dict[str, str] = {}
-    waiting = [name for tree in trees for name in _imported(tree, "")]
+    waiting = list(names)
     while waiting:
         name = waiting.pop()
         for prefix in prefixes:
@@ -30,12 +31,26 @@ def local_modules(
                 if path in found:
                     continue
                 found[path] = files[path]
-                tree = parse(files[path])
-                if tree is not None:
-                    waiting += _imported(tree, _package(path, prefix))
+                waiting += imports(files[path], _package(path, prefix))
             if paths:
                 break
     return dict(sorted(found.items()))
+
+
+def imported(tree: ast.Module, package: str = "") -> Iterator[str]:
+    """Names that a module of *package* imports; with `from a import b` also `a.b`, which may be a module."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                above = package.split(".") if package else []
+                above = above[: len(above) - node.level + 1]
+                base = ".".join([*above, *([base] if base else [])])
+            if base:
+                yield base
+            yield from (f"{base}.{alias.name}" if base else alias.name for alias in node.names if alias.name != "*")
 
 
 def _files_of(name: str, prefix: str, files: Mapping[str, str]) -> Iterator[str]:
@@ -52,19 +67,3 @@ def _files_of(name: str, prefix: str, files: Mapping[str, str]) -> Iterator[str]
 def _package(path: str, prefix: str) -> str:
     inner = PurePosixPath(path.removeprefix(prefix))
     return ".".join(inner.parent.parts)
-
-
-def _imported(tree: ast.Module, package: str) -> Iterator[str]:
-    """Names that a module imports; with `from a import b` also `a.b`, which may be a module."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            if node.level:
-                above = package.split(".") if package else []
-                above = above[: len(above) - node.level + 1]
-                base = ".".join([*above, *([base] if base else [])])
-            if base:
-                yield base
-            yield from (f"{base}.{alias.name}" if base else alias.name for alias in node.names if alias.name != "*")

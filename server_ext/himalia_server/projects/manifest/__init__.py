@@ -6,7 +6,7 @@ Stands alone: nothing else of the room is needed to read a project's manifest, o
 from .checks import check_folder, digest_of_text
 from .editing import change_key
 from .faults import edges, order, output_of
-from .files import code_files
+from .files import ProjectPaths, code_files
 from .manifests import Manifests
 from .reading import ManifestCache, ManifestFault, parse_manifest, read_manifest, read_text
 from .routes import router
@@ -42,6 +42,7 @@ __all__ = [
     "ManifestFault",
     "Manifests",
     "Parameters",
+    "ProjectPaths",
     "ProjectTable",
     "RelativePath",
     "StageName",

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import fnmatch
 import os
+import re
+import stat
 import subprocess
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from .tables import Manifest
@@ -23,18 +26,62 @@ def code_files(folder: Path, manifest: Manifest, more: tuple[str, ...] = ()) -> 
     leave the folder too.
     """
     outputs = {output for stage in manifest.stages.values() for output in stage.outputs}
-    patterns = (*PATTERNS, *more, *manifest.snapshot.include)
-    chosen = []
-    for name in _from_git(folder) or _from_walk(folder):
-        path = folder / name
-        if name in outputs or SKIPPED & set(name.split("/")):
-            continue
-        if not any(fnmatch.fnmatch(name, pattern) or fnmatch.fnmatch(path.name, pattern) for pattern in patterns):
-            continue
-        if not path.is_file() or path.stat().st_size > LIMIT or not path.resolve().is_relative_to(folder.resolve()):
-            continue
-        chosen.append(name)
-    return sorted(chosen)
+    wanted = _one_of((*PATTERNS, *more, *manifest.snapshot.include))
+    paths = ProjectPaths(folder)
+    return sorted(
+        name
+        for name in _from_git(folder) or _from_walk(folder)
+        if name not in outputs
+        and SKIPPED.isdisjoint(name.split("/"))
+        and (wanted(name) or wanted(name.rpartition("/")[2]))
+        and _is_code(f"{folder}/{name}")
+        and name in paths
+    )
+
+
+class ProjectPaths:
+    """Relative paths of a project's folder: `path in paths` when it leads to a place within, wherever links point.
+
+    Each folder on the way is looked at once, so that thousands of paths cost little.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.root = os.path.realpath(folder)
+        self._folders: dict[str, bool] = {}
+
+    def __contains__(self, path: str) -> bool:
+        place = os.path.join(self.root, path)
+        base, name = os.path.split(place)
+        if name in ("", ".", "..") or os.path.islink(place):
+            return self._holds(place)
+        known = self._folders.get(base)
+        if known is None:
+            known = self._folders[base] = self._holds(base)
+        return known
+
+    def exists(self, path: str) -> bool:
+        """Whether something is there, within or not."""
+        return os.path.exists(os.path.join(self.root, path))
+
+    def is_file(self, path: str) -> bool:
+        """Whether a file is there, within or not."""
+        return os.path.isfile(os.path.join(self.root, path))
+
+    def _holds(self, place: str) -> bool:
+        real = os.path.realpath(place)
+        return real == self.root or real.startswith(self.root.rstrip(os.sep) + os.sep)
+
+
+def _one_of(patterns: Iterable[str]) -> Callable[[str], re.Match[str] | None]:
+    return re.compile("|".join(fnmatch.translate(os.path.normcase(pattern)) for pattern in patterns)).match
+
+
+def _is_code(path: str) -> bool:
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISREG(status.st_mode) and status.st_size <= LIMIT
 
 
 def _from_git(folder: Path) -> list[str]:
@@ -53,5 +100,6 @@ def _from_walk(folder: Path) -> list[str]:
     found = []
     for base, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if name not in SKIPPED]
-        found += [(Path(base) / name).relative_to(folder).as_posix() for name in files]
+        below = os.path.relpath(base, folder).replace(os.sep, "/")
+        found += files if below == "." else [f"{below}/{name}" for name in files]
     return found

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
+from functools import lru_cache
 from pathlib import Path
 
 from ...service.problems import Invalid
-from .faults import examine, sentence
+from .faults import Fault, examine, sentence
 from .tables import NAME, Manifest
 
 MAX_BYTES = 1 << 20
@@ -20,7 +21,7 @@ class ManifestFault(Invalid):
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Read and check the manifest of a project folder.
+    """Read and check the manifest of a project folder. What is returned is shared: do not change it.
 
     Raises:
         ManifestFault: it is absent, does not parse, or says something that cannot be; line and key are named.
@@ -89,13 +90,19 @@ class ManifestCache:
         return kept[1]
 
 
+@lru_cache(maxsize=64)
+def _examined(text: str) -> tuple[Manifest | None, tuple[Fault, ...]]:
+    manifest, faults = examine(text)
+    return manifest, tuple(faults)
+
+
 def parse_manifest(text: str, file: str = NAME) -> Manifest:
-    """Check the text of a manifest.
+    """Check the text of a manifest. What is returned is shared: do not change it.
 
     Raises:
         ManifestFault: see `read_manifest`; the first of several.
     """
-    manifest, faults = examine(text)
+    manifest, faults = _examined(text)
     if faults:
         first = faults[0]
         raise ManifestFault(sentence(first, file), hint=first.hint, field=first.key or "toml")
