@@ -152,7 +152,20 @@ def _memory_limit(grant_file: Path) -> str | None:
     return Limits(granted).memory_text if granted else None
 
 
+def _check_environment(grant_file: Path) -> None:
+    """Refuse a stage whose environment is gone: its key says what it runs in, and another one is another result."""
+    try:
+        grant = json.loads(grant_file.read_text("utf-8"))
+        python, name = grant.get("python"), (grant.get("environment") or {}).get("name")
+    except (OSError, ValueError, AttributeError):
+        return  # then no kernel starts
+    if isinstance(python, str) and python and not os.access(python, os.X_OK):
+        message = f"The environment of this stage ({name}) was removed meanwhile: there is no {python}"
+        raise StageError("EnvironmentMissing", message, "Run it again: the environment is built anew first.")
+
+
 def _check_before(spec: StageSpec, outcome: Outcome) -> None:
+    _check_environment(spec.grant_file)
     path = spec.workdir / spec.notebook
     try:
         notebook = load_notebook(path)

@@ -126,7 +126,10 @@ def tree(folder: Path, count: int) -> dict[str, dict[str, Any]]:
 
 
 def dvc_tree(folder: Path, stages: dict[str, dict[str, Any]], dvc: str) -> None:
-    """The same graph for DVC, with a command that costs next to nothing."""
+    """The same graph for DVC, with a command that costs next to nothing, as if all of it had been run.
+
+    Its first `dvc repro` of a thousand stages takes twenty minutes; `dvc commit` writes the same lock at once.
+    """
     lines = ["stages:"]
     for number, (name, stage) in enumerate(stages.items()):
         read, write = stage["inputs"][0], stage["outputs"][0]
@@ -140,6 +143,10 @@ def dvc_tree(folder: Path, stages: dict[str, dict[str, Any]], dvc: str) -> None:
     (folder / "build").mkdir()
     call(dvc, "init", "--no-scm", "-q", cwd=folder)
     call(dvc, "config", "core.analytics", "false", cwd=folder)
+    for number, stage in enumerate(stages.values()):
+        made = (folder / stage["inputs"][0]).read_text() + f"{number}\n"
+        (folder / stage["outputs"][0]).write_text(made)
+    call(dvc, "commit", "--force", "-q", cwd=folder)
 
 
 def up_to_date(lab: Lab, count: int, rounds: int, dvc: str | None) -> None:
@@ -161,7 +168,6 @@ def up_to_date(lab: Lab, count: int, rounds: int, dvc: str | None) -> None:
         theirs.mkdir()
         tree(theirs, count)
         dvc_tree(theirs, stages, dvc)
-        print(f"  first dvc repro: {timed(lambda: call(dvc, 'repro', '-q', cwd=theirs)):.0f} s")
         commands["dvc repro"] = lambda: call(dvc, "repro", "-q", cwd=theirs)
         commands["dvc status"] = lambda: call(dvc, "status", "-q", cwd=theirs)
     times: dict[str, list[float]] = {name: [] for name in commands}

@@ -4,6 +4,7 @@ anew when they change."""
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -108,10 +109,11 @@ def test_each_stage_finds_its_own_packages(lab: Lab) -> None:
         assert lab.request("GET", f"/projects/in-many/environment{path}").status_code == status
 
 
-def test_what_a_run_began_with_is_kept_to_its_end(lab: Lab, tmp_path: Path) -> None:
-    """An upgrade and a pruning between two stages take nothing away from the second."""
-    folder = make_project(lab, "in-time", {"own": None, "newer": "newer"})
-    wait = f"import pathlib, time\nwhile not pathlib.Path({str(tmp_path / 'go')!r}).exists(): time.sleep(0.1)"
+def begun(lab: Lab, slug: str, go: Path) -> tuple[Path, str]:
+    """A project whose first stage waits until *go* exists, and a run of it; the second one is in an environment of
+    its own."""
+    folder = make_project(lab, slug, {"own": None, "newer": "newer"})
+    wait = f"import pathlib, time\nwhile not pathlib.Path({str(go)!r}).exists(): time.sleep(0.1)"
     (folder / "aside").mkdir()
     write_project(folder / "aside", "aside", {}, {"own.ipynb": ["x = 1", wait]})
     (folder / "aside" / "own.ipynb").replace(folder / "own.ipynb")
@@ -121,19 +123,44 @@ def test_what_a_run_began_with_is_kept_to_its_end(lab: Lab, tmp_path: Path) -> N
         .replace('outputs = ["build/own.json"]', "")
         .replace("[stages.newer]", '[stages.newer]\nafter = ["own"]')
     )
-    started = lab.post("/projects/in-time/runs", {})["id"]
-    wait_until(lambda: statuses(lab, "in-time", started)["own"] == "running", 120, "the first stage")
+    started = lab.post(f"/projects/{slug}/runs", {})["id"]
+    wait_until(lambda: statuses(lab, slug, started)["own"] == "running", 120, "the first stage")
+    return folder, started
+
+
+def test_what_a_run_began_with_is_kept_to_its_end(lab: Lab, tmp_path: Path) -> None:
+    """An upgrade and a pruning between two stages take nothing away from the second."""
+    folder, started = begun(lab, "in-time", tmp_path / "go")
     ask(folder / "newer.txt", "3.0")
-    lab.post("/projects/in-time/environment?environment=newer", {}, status=202)
     address = "/projects/in-time/environment?environment=newer"
+    lab.post(address, {}, status=202)
     wait_until(lambda: lab.get(address)["state"] == "ready", 60, "the end of the build")
     removed = lab.post("/environments/prune", {"days": 0}, status=200)["removed"]
-    assert statuses(lab, "in-time", started) == {"own": "running", "newer": "pending"}
+    assert statuses(lab, "in-time", started)["own"] == "running"
     (tmp_path / "go").touch()
     assert lab.wait_run("in-time", started)["status"] == "succeeded"
     assert found(folder, "newer") == ["2.0"], removed
     # nobody needs it after that
-    assert lab.post("/environments/prune", {"days": 0}, status=200)["removed"]
+    assert not any(kept["in_use"] for kept in lab.get("/environments")["items"] if not kept["projects"])
+
+
+def test_a_stage_never_runs_in_another_environment(lab: Lab, tmp_path: Path) -> None:
+    """One that somebody has removed from the disk is built anew by the next run."""
+    folder, started = begun(lab, "in-no-other", tmp_path / "go")
+    log = lab.get("/projects/in-no-other/environment?environment=newer")
+    assert log["state"] == "ready"
+    for place in (lab.home / "environments").glob("*/"):
+        if list(place.rglob("probe-2.0.dist-info")):
+            shutil.rmtree(place)
+    (tmp_path / "go").touch()
+    view = lab.wait_run("in-no-other", started)
+    newer = next(stage for stage in view["stages"] if stage["name"] == "newer")
+    assert (view["status"], newer["status"], newer["error_name"]) == ("failed", "failed", "EnvironmentMissing"), newer
+    assert "was removed meanwhile" in newer["error"]
+    assert newer["hint"] == "Run it again: the environment is built anew first."
+    assert not (folder / "build" / "newer.json").exists()
+    assert run(lab, "in-no-other")["status"] == "succeeded"
+    assert found(folder, "newer") == ["2.0"]
 
 
 def test_one_that_cannot_be_built_refuses_only_who_asks_for_it(lab: Lab) -> None:

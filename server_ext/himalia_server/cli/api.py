@@ -11,11 +11,10 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote
 
-import httpx
-
 from ..service import lifecycle
 from ..service.lifecycle import Found, ServiceError
 from ..service.site import Site, SiteError
+from .lean_http import httpx, local_client
 from .output import Failure
 
 RECONNECTS = 5
@@ -90,7 +89,7 @@ class Api:
         self.request_id = secrets.token_hex(8)
         """Of all that one command asks for; `himalia logs --request` finds what came of it."""
         self.on_wait: Callable[[str], None] = lambda _why: None
-        self.http = httpx.Client(trust_env=False, timeout=httpx.Timeout(120, connect=5))
+        self.http = local_client(seconds=120, connect=5)
 
     def get(self, path: str, **params: Any) -> Any:
         """GET; decoded JSON."""

@@ -19,7 +19,7 @@ from ..service.once import Once
 from ..service.problems import Conflict, Forbidden, Invalid, NotFound, nearest
 from ..store import Project, Run, StageRun
 from ..tracking import Tracking
-from .driving import Drivers, Rooms, child_name
+from .driving import Drivers, Fresh, Rooms, child_name
 from .graph import Graph
 from .history import History, find_run, stages_of
 from .leases import Leases
@@ -93,7 +93,7 @@ class Pipelines:
         prepared = self.prepare(principal, project, request)
         with self.context.change(principal) as change:
             run = add_run(change, principal, project, prepared, once)
-        self.drivers.drive(run.id, manifest=prepared.subject.manifest)
+        self.drivers.begin(run.id, _fresh(prepared))
         return self.history.view(project, run.id)
 
     def prepare(self, principal: Principal, project: Project, request: RunRequest) -> Prepared:
@@ -109,7 +109,8 @@ class Pipelines:
         else:
             components, code = self.components(principal, project, manifest), git_state(folder)
             files = self._files(folder, subject, components)
-        snapshot = self.content.put_tree(files | take_files(self.content, folder, input_names(subject)))
+        files |= take_files(self.content, folder, input_names(subject))
+        snapshot = self.content.put_tree(files)
         options = request.options.model_dump(by_alias=True, exclude_defaults=True)
         options |= {"env": request.env} if request.env else {}
         if (place := own_folder(manifest, request)) is not None:
@@ -118,7 +119,7 @@ class Pipelines:
         options |= {"warnings": warnings} if warnings else {}
         if not (request.kind == "pipeline" and request.trigger == "person"):
             options["publish"] = False  # what nobody has asked for now does not change the folder that people work in
-        return Prepared(request, subject, components, code, snapshot, options)
+        return Prepared(request, subject, components, code, files, snapshot, options)
 
     def pin(self, principal: Principal, project: Project, request: RunRequest) -> Pinned:
         """The code of a project as it is now, for runs to come. Checked as if it was run now.
@@ -169,7 +170,8 @@ class Pipelines:
                 raise Invalid(
                     f"There is no stage {name!r}.", hint=nearest(name, manifest.stages), field=f"params.{name}"
                 )
-        names = Graph.of(manifest).selected(request.options)
+        graph = Graph.of(manifest)
+        names = graph.selected(request.options)
         left_out = sorted(set(request.params) - set(names))
         if left_out:
             raise Invalid(
@@ -186,7 +188,7 @@ class Pipelines:
                     hint="Start the sweep instead: Sweep… in JupyterLab's pipeline, or himalia pipeline sweep.",
                     field=f"params.{name}",
                 )
-        return Subject(manifest, names, params)
+        return Subject(manifest, graph, names, params)
 
     def _files(self, folder: Path, subject: Subject, components: dict[str, str]) -> dict[str, FileEntry]:
         """The code as it is now, and that of the components: a stage's files are one tree, whatever becomes of them."""
@@ -383,3 +385,9 @@ class Pipelines:
             shutil.rmtree(self.context.site.home / "runs" / run.id, ignore_errors=True)
         for run_id, stage in active:
             self.context.site.log(child_name(run_id, stage)).unlink(missing_ok=True)
+
+
+def _fresh(prepared: Prepared) -> Fresh:
+    subject = prepared.subject
+    files = {path: entry.digest for path, entry in prepared.files.items()}
+    return Fresh(subject.manifest, subject.graph, subject.params, files)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +19,7 @@ from .graph import Graph
 from .keys import Change, CodeReader, NotebookUnfit, PackagesReader, Parts, explain, local_modules
 from .locks import read_lock
 from .outputs import differing, digest_in
-from .results import find_results, fits, newest_results, outputs_digest
+from .results import KnownResult, find_results, fits, newest_results, outputs_digest
 
 Action = Literal["skip", "run", "later"]
 
@@ -37,7 +37,7 @@ class Planned:
     action: Action
     why: str
     parts: Parts | None = None
-    result: StageResult | None = None
+    result: KnownResult | None = None
     changes: tuple[Change, ...] = ()
     deterministic: bool = True
 
@@ -60,7 +60,7 @@ class Scene:
     used: dict[str | None, Used]
     force: bool = False
     reused: dict[str, str] = field(default_factory=dict)
-    newest: dict[str, StageResult] = field(default_factory=dict)
+    newest: dict[str, KnownResult] = field(default_factory=dict)
 
     @cached_property
     def roots(self) -> list[str]:
@@ -143,7 +143,7 @@ class Planner:
             scene.newest |= newest_results(session, scene.project_id, [name])
         last = scene.newest.get(name)
         known = [last] if last is not None and last.key == parts.key and last.trusted else None
-        rows = known or find_results(session, scene.project_id, [parts.key]).get(parts.key, [])
+        rows: Sequence[KnownResult] = known or find_results(session, scene.project_id, [parts.key]).get(parts.key, [])
         if known and not fits(known[0], scene.files):
             rows = find_results(session, scene.project_id, [parts.key])[parts.key]
         changes = self._changes(last, parts)
@@ -158,9 +158,9 @@ class Planner:
         if stage.cache == "always" and last is not None and name not in scene.reused:
             return self._skip(name, parts, last, changes) or run("its outputs are no longer in the cache")
         if not rows and stage.cache != "never":
-            result = self._from_lock(scene, name, parts)
-            if result is not None:
-                return Planned(name, "skip", "unchanged, as its lock file tells", parts, result)
+            locked = self._from_lock(scene, name, parts)
+            if locked is not None:
+                return Planned(name, "skip", "unchanged, as its lock file tells", parts, locked)
         if not rows:
             return run(_told(changes) if last is not None else "first run")
         result = next((row for row in rows if fits(row, scene.files)), None)
@@ -173,7 +173,7 @@ class Planner:
             return run(refused)
         return self._skip(name, parts, result, ()) or run("its outputs are no longer in the cache")
 
-    def _skip(self, name: str, parts: Parts, result: StageResult, changes: tuple[Change, ...]) -> Planned | None:
+    def _skip(self, name: str, parts: Parts, result: KnownResult, changes: tuple[Change, ...]) -> Planned | None:
         for digest in result.outputs.values():
             if not self.content.renew(digest):
                 return None
@@ -200,7 +200,7 @@ class Planner:
         there = not differing(self.content, scene.folder, result.outputs)
         return result if there and fits(result, scene.files) else None
 
-    def _changes(self, last: StageResult | None, parts: Parts) -> tuple[Change, ...]:
+    def _changes(self, last: KnownResult | None, parts: Parts) -> tuple[Change, ...]:
         if last is None or last.key == parts.key:
             return ()
         try:
@@ -216,12 +216,12 @@ def _told(changes: tuple[Change, ...]) -> str:
     return ", ".join(texts[:3]) + more if texts else "it has no result of just this"
 
 
-def _read_files(result: StageResult, files: dict[str, str]) -> str:
+def _read_files(result: KnownResult, files: dict[str, str]) -> str:
     names = sorted(path for path, digest in result.reads.items() if files.get(path) != digest)
     return f"{', '.join(names[:3])} changed, which it reads without declaring it"
 
 
-def _too_old(stage: StageTable, result: StageResult) -> str | None:
+def _too_old(stage: StageTable, result: KnownResult) -> str | None:
     """Why the stage's cache policy does not take a result."""
     if stage.cache == "never":
         return 'it has cache = "never"'

@@ -7,13 +7,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Row, func, select, update
 from sqlalchemy.orm import Session
 
 from ..store import StageResult, now
 from .keys import Parts
 from .keys.parts import canonical
 
+KnownResult = StageResult | Row[Any]
+"""A result, or its row: of thousands that are only read, objects cost more than all else."""
 CHUNK = 500
 """Values in one query; databases bound their number."""
 
@@ -33,9 +35,9 @@ def find_results(session: Session, project_id: str, keys: Iterable[str]) -> dict
     return found
 
 
-def newest_results(session: Session, project_id: str, stages: Iterable[str]) -> dict[str, StageResult]:
+def newest_results(session: Session, project_id: str, stages: Iterable[str]) -> dict[str, KnownResult]:
     """The result of each stage that was made or used last, whatever its key."""
-    found = {}
+    found: dict[str, KnownResult] = {}
     for chunk in _chunks(stages):
         newest = (
             select(StageResult.stage, func.max(StageResult.used_at).label("used_at"))
@@ -43,10 +45,10 @@ def newest_results(session: Session, project_id: str, stages: Iterable[str]) -> 
             .group_by(StageResult.stage)
             .subquery()
         )
-        query = select(StageResult).join(
+        query = select(*StageResult.__table__.columns).join(
             newest, (StageResult.stage == newest.c.stage) & (StageResult.used_at == newest.c.used_at)
         )
-        for row in session.scalars(query.where(StageResult.project_id == project_id).order_by(StageResult.id)):
+        for row in session.execute(query.where(StageResult.project_id == project_id).order_by(StageResult.id)):
             found[row.stage] = row
     return found
 
@@ -58,7 +60,7 @@ def note_use(session: Session, results: Iterable[str]) -> None:
         session.execute(query, execution_options={"synchronize_session": False})
 
 
-def fits(result: StageResult, files: dict[str, str]) -> bool:
+def fits(result: KnownResult, files: dict[str, str]) -> bool:
     """Whether what the stage opened without having declared it is what it was. *files*: path → digest."""
     return all(files.get(path) == digest for path, digest in result.reads.items())
 

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import insert
+from sqlalchemy import Table, insert
 
 from himalia_kernels.describing import Description, derived_values, describe_parameters
 from himalia_kernels.parameters import NotebookUnreadableError, check_parameters
@@ -23,9 +23,11 @@ from ..service.logs import request_id
 from ..service.once import Once
 from ..service.problems import Invalid, NotFound
 from ..store import Project, Run, StageRun
+from .graph import Graph
 from .models import ParameterView
 from .requests import NOTEBOOK_STAGE, RunRequest
 
+_STAGE_RUNS = cast(Table, StageRun.__table__)
 GIT_SECONDS = 20.0
 NOT_RUNNING, NO_WORKER = "does not run", "has no worker"
 SWEEP_WAITS = "waiting because other runs of this sweep go on"
@@ -33,24 +35,26 @@ SWEEP_WAITS = "waiting because other runs of this sweep go on"
 
 @dataclass(frozen=True)
 class Subject:
-    """What is run: a manifest, of it the stages `names` in their order, with these parameters."""
+    """What is run: of a manifest the stages `names` in their order, with these parameters. `graph`: of all stages."""
 
     manifest: Manifest
+    graph: Graph
     names: list[str]
     params: dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A run that was checked and may be written down. `snapshot`: digest of code and inputs; `options`: of its row.
+    """A run that was checked and may be written down. `options`: of its row; `components`, `code`: as in `Pinned`.
 
-    `components`, `code`: as in `Pinned`.
+    `files`: code and inputs by path; `snapshot`: the digest of their list.
     """
 
     request: RunRequest
     subject: Subject
     components: dict[str, str]
     code: dict[str, Any]
+    files: dict[str, FileEntry]
     snapshot: str
     options: dict[str, Any]
 
@@ -93,7 +97,7 @@ def add_run(
         }
         for position, name in enumerate(subject.names)
     ]
-    change.session.execute(insert(StageRun), rows)  # there may be thousands
+    change.session.execute(insert(_STAGE_RUNS), rows)  # no objects: there may be thousands
     if request.on_created is not None:
         request.on_created(change.session, run)
     detail = {"kind": request.kind, "trigger": request.trigger, "snapshot": prepared.snapshot}

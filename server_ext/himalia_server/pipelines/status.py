@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from ..content import ContentStore, MissingContent, UnfitContent
 from ..projects import Manifest, ManifestFault, ProjectPaths, Projects, output_of, read_manifest
 from ..service.problems import Invalid, NotFound, nearest
-from ..store import Database, Project, StageResult, StageRun
+from ..store import Database, Project, StageRun
 from .graph import Graph
 from .keys import Code, NotebookUnfit, Parts
 from .models import CellChange, ChangeView, PipelineView, StageChanges, StageStatus
@@ -99,7 +99,7 @@ class StatusReader:
             if missing:
                 faults[name] = f"{missing[0]} does not exist"
         fit = [name for name in graph.order if name not in faults]
-        subject = Subject(manifest, fit, {name: manifest.stages[name].params for name in fit})
+        subject = Subject(manifest, graph, fit, {name: manifest.stages[name].params for name in fit})
         inputs, code = input_names(subject), take_files(self.content, folder, code_names(folder, subject))
         files = {path: entry.digest for path, entry in code.items()}
         try:
@@ -151,7 +151,7 @@ def _status(
     manifest: Manifest, scene: Scene, planned: Planned, made: StageRun | None, missing: set[str]
 ) -> StageStatus:
     stage = manifest.stages[planned.stage]
-    last: StageResult | None = planned.result or scene.newest.get(planned.stage)
+    last = planned.result or scene.newest.get(planned.stage)
     state = STATES[planned.action]
     if state == "changed" and last is None:
         state = "new"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+from pydantic_core import from_json
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
 from sqlalchemy.orm import Session
@@ -41,6 +43,14 @@ WRITE_LOCK, MIGRATE_LOCK, OWNER_LOCK = (0x48694D61_00000000 + number for number 
 
 class StoreRefused(RuntimeError):
     """The store cannot be used as configured; the text says what to do."""
+
+
+def read_json(text: str | bytes) -> Any:
+    """The value of a JSON column. pydantic's reader is some six times faster, and refuses halves of surrogate pairs."""
+    try:
+        return from_json(text)
+    except ValueError:
+        return json.loads(text)
 
 
 class Dialect(Protocol):
@@ -94,6 +104,7 @@ class Sqlite:
         self.engine = create_engine(
             URL.create("sqlite", database=str(path)),
             connect_args={"timeout": 30},
+            json_deserializer=read_json,
             pool_size=CONNECTIONS,
             max_overflow=MORE_CONNECTIONS,
         )
@@ -150,6 +161,7 @@ class Postgresql:
             ) from error
         self.engine = create_engine(
             url.set(drivername="postgresql+psycopg"),
+            json_deserializer=read_json,
             pool_size=CONNECTIONS,
             max_overflow=MORE_CONNECTIONS,
             pool_pre_ping=True,  # the database may have been restarted

@@ -215,3 +215,13 @@ def test_a_database_that_does_not_answer_says_so(tmp_path: Path) -> None:
 def test_the_database_of_a_file_is_private(database: Database, place: Place) -> None:
     if isinstance(place, Path):
         assert place.stat().st_mode & 0o077 == 0
+
+
+def test_json_of_rows_is_read_whatever_it_holds(database: Database) -> None:
+    values = {"half": "\ud800", "big": 10**30, "nested": [{"é": None}], "float": 1.0}
+    with database.write() as session:
+        session.add(EventRow(at=0.0, topic="t", subject=None, data=values))
+    with database.read() as session:
+        found = session.scalars(select(EventRow)).one().data
+    assert found == values
+    assert isinstance(found["float"], float)

@@ -5,6 +5,7 @@ The truth is in the store and on the disk (`recorder` puts it down), so that ano
 
 from .drivers import Drivers
 from .rooms import Rooms, child_name, token_file
+from .state import Fresh
 from .workspace import LAYOUT
 
-__all__ = ["LAYOUT", "Drivers", "Rooms", "child_name", "token_file"]
+__all__ = ["LAYOUT", "Drivers", "Fresh", "Rooms", "child_name", "token_file"]

@@ -9,7 +9,7 @@ import threading
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
-from ...projects import SHARED, EnvironmentGrant, Manifest, Used, seconds
+from ...projects import SHARED, EnvironmentGrant, Used, seconds
 from ...service.logs import request_id
 from ...service.problems import Problem, StorageFull
 from ...service.replies import as_problem
@@ -21,7 +21,7 @@ from ..planning import Planned
 from .job import Job, problem_of
 from .recorder import Recorder
 from .rooms import End, Outcome, Rooms, child_name
-from .state import RunState
+from .state import Fresh, RunState
 
 log = logging.getLogger(__name__)
 AGAIN_SECONDS = 2.0
@@ -43,10 +43,12 @@ class Driver:
     state: RunState
     recorder: Recorder
 
-    def __init__(self, rooms: Rooms, run_id: str, manifest: Manifest | None = None) -> None:
-        """*manifest*: the run's, when it need not be read again."""
-        self.rooms, self.run_id, self.manifest = rooms, run_id, manifest
+    def __init__(self, rooms: Rooms, run_id: str, fresh: Fresh | None = None) -> None:
+        self.rooms, self.run_id = rooms, run_id
+        self._fresh = fresh
         self.ending: End | None = None
+        self.settled = threading.Event()
+        """Set once it is known what is to be done: what is unchanged is skipped, and a run that needs no more ended."""
         self._lock = threading.RLock()
         self._jobs: dict[str, Job] = {}
         self._fault: BaseException | None = None
@@ -56,6 +58,7 @@ class Driver:
         try:
             self._drive()
         finally:
+            self.settled.set()
             self._join()
 
     def _drive(self) -> None:
@@ -96,7 +99,8 @@ class Driver:
         return holder_of(self.state.project.slug, self.run_id, name)
 
     def _run(self) -> None:
-        self.state = RunState(self.rooms, self.run_id, self.manifest)
+        fresh, self._fresh = self._fresh, None  # another try reads what this one has changed
+        self.state = RunState(self.rooms, self.run_id, fresh)
         self.recorder = Recorder(self.rooms, self.state)
         request_id.set(self.state.run.request_id)  # of this thread, which is the run's own
         try:
@@ -111,6 +115,8 @@ class Driver:
             return
         self.state.set_scene(used)
         self._plan()
+        if not TERMINAL.issuperset(self.state.statuses.values()):
+            self.settled.set()
         while not self.rooms.stopping.is_set():
             self.look_for_end()
             with self._lock:
@@ -136,8 +142,8 @@ class Driver:
             if self.ending is not None:
                 return
             with self.rooms.context.database.read() as session:
-                run = session.get_one(Run, self.run_id)
-                by, started = run.cancel_requested_by, run.started_at
+                columns = select(Run.cancel_requested_by, Run.started_at)  # its manifest may be long
+                by, started = session.execute(columns.where(Run.id == self.run_id)).one()
             limit = self.state.options.timeout
             if by is not None:
                 self.ending = End("cancelled", f"The run was cancelled by {by}")
@@ -328,6 +334,7 @@ class Driver:
                 return used
             if self.state.statuses[stage] not in TERMINAL:
                 self.recorder.waiting(stage, used.waiting)
+            self.settled.set()
             self.rooms.stopping.wait(LOOK_SECONDS)
         return None
 

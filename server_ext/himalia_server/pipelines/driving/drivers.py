@@ -7,11 +7,14 @@ from collections.abc import Iterable, Mapping
 
 from sqlalchemy import select
 
-from ...projects import Manifest
 from ...store import Run
 from ..models import TERMINAL
 from .driver import Driver
 from .rooms import Rooms
+from .state import Fresh
+
+SETTLE_SECONDS = 1.0
+"""For which who starts a run waits to see what is unchanged: it is mostly known much sooner."""
 
 
 class Drivers:
@@ -28,10 +31,18 @@ class Drivers:
         self._threads: dict[str, threading.Thread] = {}
         self._lock = threading.Lock()
 
-    def drive(self, run_id: str, sweep_id: str | None = None, manifest: Manifest | None = None) -> None:
-        """Have a thread drive the run, unless one does. *manifest*: the run's, by who has it at hand."""
+    def drive(self, run_id: str, sweep_id: str | None = None) -> None:
+        """Have a thread drive the run, unless one does."""
         with self._lock:
-            self._drive(run_id, sweep_id, manifest)
+            self._drive(Driver(self.rooms, run_id), sweep_id)
+
+    def begin(self, run_id: str, fresh: Fresh) -> None:
+        """Drive a new run; returns when it is known what is to be done, or after `SETTLE_SECONDS`."""
+        driver = Driver(self.rooms, run_id, fresh)
+        with self._lock:
+            begun = self._drive(driver, None)
+        if begun:
+            driver.settled.wait(SETTLE_SECONDS)
 
     def drive_sweep(self, sweep_id: str) -> None:
         """Drive the next runs of a sweep, first those to be cancelled; those that ran before in any case."""
@@ -45,7 +56,7 @@ class Drivers:
             driven = sum(run.id in self._living() for run in open_runs)
             for run in sorted(open_runs, key=lambda run: (run.status == "pending", run.cancel_requested_by is None)):
                 if run.status != "pending" or driven < self.of_sweep:
-                    driven += self._drive(run.id, sweep_id)
+                    driven += self._drive(Driver(self.rooms, run.id), sweep_id)
 
     def drive_open(self) -> None:
         """Drive what nobody drives: runs of a service before this one, or whose thread a fault of ours has ended."""
@@ -82,18 +93,18 @@ class Drivers:
         self._threads = {key: thread for key, thread in self._threads.items() if thread.is_alive()}
         return self._threads
 
-    def _drive(self, run_id: str, sweep_id: str | None, manifest: Manifest | None = None) -> bool:
+    def _drive(self, driver: Driver, sweep_id: str | None) -> bool:
+        run_id = driver.run_id
         if run_id in self._living():
             return False
-        given = (run_id, sweep_id, manifest)
-        thread = threading.Thread(target=self._run, args=given, name=f"run-{run_id}", daemon=True)
+        thread = threading.Thread(target=self._run, args=(driver, sweep_id), name=f"run-{run_id}", daemon=True)
         self._threads[run_id] = thread
         thread.start()
         return True
 
-    def _run(self, run_id: str, sweep_id: str | None, manifest: Manifest | None) -> None:
-        Driver(self.rooms, run_id, manifest).run()
+    def _run(self, driver: Driver, sweep_id: str | None) -> None:
+        driver.run()
         if sweep_id is not None:
             with self._lock:
-                self._threads.pop(run_id, None)
+                self._threads.pop(driver.run_id, None)
             self.drive_sweep(sweep_id)

@@ -8,9 +8,9 @@ import threading
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import select, update
+from sqlalchemy import Table, bindparam, select, update
 
 from ...content import UnfitContent
 from ...service import tokens
@@ -27,6 +27,9 @@ from .rooms import Outcome, Rooms, child_name, later, temporary_folder
 from .state import RunState
 
 log = logging.getLogger(__name__)
+_PUT_SKIPPED = update(cast(Table, StageRun.__table__)).where(
+    StageRun.run_id == bindparam("of_run"), StageRun.stage == bindparam("of_stage")
+)
 TOLD = 200
 """Stages in one event; who needs all of them reads the run."""
 
@@ -68,7 +71,7 @@ class Recorder:
             assert result is not None
             assert plan.parts is not None
             row: dict[str, Any] = dict.fromkeys(("reason", "cached_from", "key", "parts", "notebook_digest"))
-            row |= {"run_id": self.run_id, "stage": plan.stage, "outputs": {}, "ended_at": time}
+            row |= {"of_run": self.run_id, "of_stage": plan.stage, "outputs": {}, "ended_at": time}
             if plan.stage in failed:
                 row |= {"status": "failed", "outcome": {"status": "failed", "error": failed[plan.stage]}}
                 ended.append({"stage": plan.stage, "status": "failed", "error": failed[plan.stage]})
@@ -81,7 +84,7 @@ class Recorder:
         known = [plan.result for plan in plans if plan.result is not None]
         data = {"stages": ended[:TOLD], "more": len(ended) > TOLD}
         with self.rooms.context.change() as change:
-            change.session.execute(update(StageRun), rows)
+            change.session.connection().execute(_PUT_SKIPPED, rows)
             note_use(change.session, [result.id for result in known if result.id])
             change.session.add_all(result for result in known if not result.id)  # of lock files
             change.event("stages.ended", self.run_id, data, self.state.project)

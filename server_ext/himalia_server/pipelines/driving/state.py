@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Row, select
+from sqlalchemy.orm import Session
 
 from ...projects import Manifest, Used
 from ...store import Project, Run, StageRun
@@ -17,6 +20,20 @@ from ..views import options_of
 from .rooms import Rooms, later
 
 
+@dataclass(frozen=True)
+class Fresh:
+    """What is known of a run that was written down just now, so that it need not be read again.
+
+    `graph`: of all stages of the manifest; `params`: of the run's stages, in their order; `files`: path → digest of
+    its snapshot.
+    """
+
+    manifest: Manifest
+    graph: Graph
+    params: dict[str, dict[str, Any]]
+    files: dict[str, str]
+
+
 class RunState:
     """One run and its stages. Thread-safe: statuses and outputs are changed by `set` only, which is told of commits.
 
@@ -24,31 +41,34 @@ class RunState:
     folder. `env`: variables beyond the project's; `cwd`: the folder, within the project, that notebooks run in.
     """
 
-    def __init__(self, rooms: Rooms, run_id: str, manifest: Manifest | None = None) -> None:
-        """Reads the run, which is running from now on. *manifest*: its own, when it is at hand."""
+    def __init__(self, rooms: Rooms, run_id: str, fresh: Fresh | None = None) -> None:
+        """Reads the run, which is running from now on; of one that is *fresh* only what is not known."""
         self.rooms, self.run_id = rooms, run_id
         self.folder = rooms.context.site.home / "runs" / run_id
         self._lock = threading.Lock()
         with rooms.context.change() as change:
             run = change.session.get_one(Run, run_id)
             project = change.session.get_one(Project, run.project_id)
-            if run.status == "pending":
+            if run.status != "pending":
+                fresh = None  # somebody has begun with it
+            else:
                 run.status, run.started_at = "running", later(run.created_at)
                 change.event("run.started", run_id, {"status": "running"}, project)
-            columns = select(StageRun.stage, StageRun.status, StageRun.outputs, StageRun.params)
-            query = columns.where(StageRun.run_id == run_id).order_by(StageRun.position)
-            rows = change.session.execute(query).all()
-        self.run, self.project = run, project
-        self._statuses: dict[str, str] = {row.stage: row.status for row in rows}
-        self._outputs: dict[str, dict[str, str]] = {row.stage: row.outputs for row in rows}
-        self.params: dict[str, dict[str, Any]] = {row.stage: row.params for row in rows}
+            rows = [] if fresh else _rows(change.session, run_id)
+        self.run, self.project, self._fresh = run, project, fresh
+        if fresh:
+            self.params = fresh.params
+            self._statuses = dict.fromkeys(fresh.params, "pending")
+            self._outputs = dict[str, dict[str, str]]()
+        else:
+            self.params = {row.stage: row.params for row in rows}
+            self._statuses = {row.stage: row.status for row in rows}
+            self._outputs = {row.stage: row.outputs for row in rows}
         self.options = options_of(run)
         self.env = dict(run.options.get("env", {}))
         self.publish = bool(run.options.get("publish", True))
         self.cwd = str(run.options.get("cwd", ""))
-        self.manifest = manifest or Manifest.model_validate(
-            {k: v for k, v in run.manifest.items() if k != "components"}
-        )
+        self.manifest = fresh.manifest if fresh else _manifest(run)
         self.declared = {path for stage in self.manifest.stages.values() for path in stage.inputs}
         self.scene: Scene
 
@@ -72,10 +92,13 @@ class RunState:
 
     def set_scene(self, used: dict[str | None, Used]) -> None:
         """What the stages see, now that it is known what they run in (`Scene.used`)."""
-        files = {path: entry.digest for path, entry in self.rooms.content.tree(self.run.snapshot).items()}
-        graph = Graph.of(self.manifest)
+        if self._fresh:
+            files, graph = self._fresh.files, self._fresh.graph
+        else:
+            files = {path: entry.digest for path, entry in self.rooms.content.tree(self.run.snapshot).items()}
+            graph = Graph.of(self.manifest)
         # what is not part of this run is not waited for
-        waits = {name: frozenset(graph.waits[name] & set(self.params)) for name in self.params}
+        waits = {name: frozenset(o for o in graph.waits[name] if o in self.params) for name in self.params}
         graph = Graph(tuple(name for name in graph.order if name in self.params), waits, graph.maker)
         reused = {}
         if self.run.origin_id:
@@ -93,3 +116,12 @@ class RunState:
             force=self.options.force,
             reused=reused,
         )
+
+
+def _rows(session: Session, run_id: str) -> Sequence[Row[Any]]:
+    columns = select(StageRun.stage, StageRun.status, StageRun.outputs, StageRun.params)
+    return session.execute(columns.where(StageRun.run_id == run_id).order_by(StageRun.position)).all()
+
+
+def _manifest(run: Run) -> Manifest:
+    return Manifest.model_validate({key: value for key, value in run.manifest.items() if key != "components"})

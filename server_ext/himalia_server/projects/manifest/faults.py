@@ -237,9 +237,9 @@ def order(manifest: Manifest) -> list[str]:
     Raises:
         ValueError: they wait for each other in a circle; the text names it.
     """
-    waits, done, ordered = edges(manifest), set[str](), list[str]()
-    for after in waits.values():
-        after.intersection_update(waits)  # one that does not exist is another fault
+    known, done, ordered = edges(manifest), set[str](), list[str]()
+    # one that does not exist is another fault
+    waits = {name: {other for other in after if other in known} for name, after in known.items()}
     names, followers = list(waits), dict[str, list[int]]()
     for number, name in enumerate(names):
         for other in waits[name]:
