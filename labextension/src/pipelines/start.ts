@@ -82,7 +82,7 @@ export function postRun(himalia: IHimalia, slug: string, ask: IRunAsk): Promise<
   return himalia.request<Run>('POST', at('projects', slug, 'runs'), { params, options });
 }
 
-/** Say that a run has begun, with the way to it. */
+/** Say that a run has begun, or that there was nothing to do, with the way to it. */
 export function tellStarted(parts: IStartParts, slug: string, run: Run, id?: string): void {
   const { commands, trans } = parts;
   const options: Notification.IOptions<null> = {
@@ -94,7 +94,11 @@ export function tellStarted(parts: IStartParts, slug: string, run: Run, id?: str
       }
     ]
   };
-  const message = trans.__('The run %1 of %2 has begun.', shortId(run.id), slug);
+  const nothing =
+    run.status === 'succeeded' && run.stages.every(({ status }) => status === 'skipped');
+  const message = nothing
+    ? trans.__('Nothing was to be run: all of %1 is up to date.', slug)
+    : trans.__('The run %1 of %2 has begun.', shortId(run.id), slug);
   if (id) {
     Notification.update({ id, message, type: 'success', ...options });
   } else {

@@ -14,6 +14,7 @@ const trans = nullTranslator.load('himalia');
 const asked: string[] = [];
 let role: string;
 let clusters: { items: { name: string; state: string }[] | null };
+let made: { id: string; status: string; stages: { status: string }[] };
 
 function parts(slug: string) {
   const store = {
@@ -27,8 +28,7 @@ function parts(slug: string) {
     connection: 'live',
     request: (method: string, path: string) => {
       asked.push(`${method} ${path}`);
-      const answer =
-        method === 'GET' ? { items: [{ name: 'local', state: 'running' }] } : { id: 'run-1' };
+      const answer = method === 'GET' ? { items: [{ name: 'local', state: 'running' }] } : made;
       return Promise.resolve(answer);
     }
   } as unknown as IHimalia;
@@ -41,6 +41,7 @@ const dialogs = () => document.querySelectorAll('.jp-Dialog').length;
 beforeEach(() => {
   asked.length = 0;
   role = 'owner';
+  made = { id: '1', status: 'running', stages: [{ status: 'skipped' }] };
   clusters = { items: [{ name: 'local', state: 'running' }] };
 });
 
@@ -65,6 +66,16 @@ describe('a run', () => {
     vi.useRealTimers();
     expect(asked.filter(line => line.includes('again'))).toHaveLength(2);
     expect(asked).toHaveLength(3);
+  });
+
+  it('tells when there was nothing to do', async () => {
+    const told = () => Notification.manager.notifications.map(({ message }) => message);
+    await runPipeline(parts('busy'));
+    expect(told()).toEqual(['The run 1 of busy has begun.']);
+    Notification.dismiss();
+    made = { ...made, status: 'succeeded' };
+    await runPipeline(parts('idle'));
+    expect(told()).toEqual(['Nothing was to be run: all of idle is up to date.']);
   });
 
   it('does not believe that clusters are missing before they are known', async () => {
