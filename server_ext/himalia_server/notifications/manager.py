@@ -56,7 +56,8 @@ class Notifications:
 
     def on_run_ended(self, session: Session, run: Run) -> None:
         """A run has ended; within the transaction that says so."""
-        if run.schedule_id is None or run.status == "cancelled":
+        asked = run.cancel_requested_by is not None  # else the service was stopped amid it
+        if run.schedule_id is None or (run.status == "cancelled" and asked):
             return
         schedule = session.get(Schedule, run.schedule_id)
         project = session.get(Project, run.project_id)

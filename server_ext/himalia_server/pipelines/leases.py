@@ -1,8 +1,9 @@
 """How many stages run at a time: slots of pools, lent for a while and renewed as long as they are needed.
 
 What is lent is in the store, so that the service that comes after a killed one counts what still runs; what is not
-renewed is free again after `SECONDS`. Who waits is known to this process only, and is served fairly: the project with
-the fewest slots first, then the older run.
+renewed is free again after `SECONDS`, unless this process has lent it: it knows when that ends, however long it takes.
+Who waits is known to this process only, and is served fairly: the project with the fewest slots first, then the older
+run.
 """
 
 from __future__ import annotations
@@ -55,6 +56,8 @@ class Leases:
         self.changed = threading.Condition()
         """Told of each slot that becomes free."""
         self._wishes: dict[str, _Wish] = {}
+        self._lent: set[str] = set()
+        """Holders of what this process has lent and not got back."""
 
     def take(self, holder: str, pools: list[Pool], *, run: str, project: str) -> Wait | None:
         """A slot of each of *pools*, or none of any: then why not. Who has them already keeps them.
@@ -63,7 +66,7 @@ class Leases:
         """
         with self.changed, self.database.write() as session:
             time = now()
-            session.execute(delete(Lease).where(Lease.expires_at < time))
+            session.execute(delete(Lease).where(Lease.expires_at < time, Lease.holder.not_in(self._lent)))
             rows = list(session.scalars(select(Lease)))
             mine = {row.pool for row in rows if row.holder == holder}
             missing = [pool for pool in pools if pool.name not in mine]
@@ -79,6 +82,7 @@ class Leases:
             self._wishes.pop(holder, None)
             for pool in missing:
                 session.add(Lease(pool=pool.name, holder=holder, taken_at=time, expires_at=time + SECONDS))
+            self._lent.add(holder)
             return None
 
     def _before(
@@ -115,6 +119,7 @@ class Leases:
         """No longer needed, or no longer wanted."""
         with self.changed:
             self._wishes.pop(holder, None)
+            self._lent.discard(holder)
             with self.database.write() as session:
                 session.execute(delete(Lease).where(Lease.holder == holder))
             self.changed.notify_all()
@@ -123,6 +128,7 @@ class Leases:
         """All that a run holds or wants: it has ended."""
         with self.changed:
             self._wishes = {holder: wish for holder, wish in self._wishes.items() if wish.run != run}
+            self._lent = {holder for holder in self._lent if not holder.startswith(f"{project}/{run}/")}
             with self.database.write() as session:
                 session.execute(delete(Lease).where(Lease.holder.startswith(f"{project}/{run}/", autoescape=True)))
             self.changed.notify_all()

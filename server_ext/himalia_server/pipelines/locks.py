@@ -52,8 +52,8 @@ def lock_text(made: Made, parts: Parts) -> str:
     return json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def write_locks(content: ContentStore, folder: Path, stages: Iterable[Made]) -> None:
-    """Write the locks of these stages where they differ from what is there.
+def write_locks(content: ContentStore, folder: Path, stages: Iterable[Made], gone: Iterable[str] = ()) -> None:
+    """Write the locks of these stages where they differ from what is there; remove those of *gone*.
 
     Raises:
         OSError: a file cannot be written.
@@ -61,6 +61,8 @@ def write_locks(content: ContentStore, folder: Path, stages: Iterable[Made]) -> 
     place = folder / FOLDER
     if not (folder / ".himalia").resolve().is_relative_to(folder.resolve()):
         return  # a link that leads out of the project
+    for name in gone:
+        (place / f"{name}.json").unlink(missing_ok=True)
     for made in stages:
         if _holds(read_lock(folder, made.stage), made):
             continue

@@ -39,6 +39,7 @@ from .starting import (
     code_names,
     git_state,
     input_names,
+    kept_parameters,
     notebook_manifest,
     own_folder,
     take_files,
@@ -62,6 +63,8 @@ class Pipelines:
         """Digests of what a run uses of other projects, by name and version."""
         self.component_files: Callable[[dict[str, str]], dict[str, FileEntry]] = lambda _digests: {}
         """These, as they lie in a snapshot."""
+        self.pinned_by: Callable[[str], Pinned | None] = lambda _schedule: None
+        """The code that a schedule, by its id, is pinned to now."""
         self._stopping = threading.Event()
         self.planner = Planner(content)
         self.leases = Leases(context.database)
@@ -115,9 +118,9 @@ class Pipelines:
         options |= {"env": request.env} if request.env else {}
         if (place := own_folder(manifest, request)) is not None:
             options["cwd"] = place
-        warnings = [] if request.pinned else warnings_of(folder, subject)
+        warnings = [*request.warnings, *([] if request.pinned else warnings_of(folder, subject))]
         options |= {"warnings": warnings} if warnings else {}
-        if not (request.kind == "pipeline" and request.trigger == "person"):
+        if request.apart or not (request.kind == "pipeline" and request.trigger == "person"):
             options["publish"] = False  # what nobody has asked for now does not change the folder that people work in
         return Prepared(request, subject, components, code, files, snapshot, options)
 
@@ -213,13 +216,15 @@ class Pipelines:
     def rerun(self, principal: Principal, project: Project, run_id: str, once: Once | None = None) -> RunView:
         """Resume a run that did not succeed: a new one with the same parameters, of the project as it is now.
 
-        What had succeeded is taken over where its key is what it was; the rest runs, and says why.
+        What had succeeded is taken over where its key is what it was; the rest runs, and says why. A run of a schedule
+        is resumed on the code that the schedule is pinned to now.
 
         Raises:
             Conflict: it goes on still, or has succeeded.
         """
         with self.context.database.read() as session:
             run = find_run(session, project, run_id)
+            given = {row.stage: row.params for row in stages_of(session, run_id)}
         if run.status not in TERMINAL:
             raise Conflict(f"The run {run_id} goes on still.", hint="Cancel it first, or wait for its end.")
         if run.status == "succeeded":
@@ -229,17 +234,27 @@ class Pipelines:
             )
         if run.kind == "verification":
             raise Conflict("A verification is not resumed.", hint="Verify the notebook again.")
-        stages = run.manifest["stages"]
-        one = stages[NOTEBOOK_STAGE] if run.kind == "notebook" else None
+        pinned = self.pinned_by(run.schedule_id) if run.schedule_id else None
+        one = run.manifest["stages"][NOTEBOOK_STAGE] if run.kind == "notebook" else None
         kind: Kind = "notebook" if one else "pipeline"
+        warnings: list[str] = []
+        if kind == "pipeline":
+            manifest = pinned_manifest(pinned) if pinned else read_manifest(Path(project.path))
+            names = Graph.of(manifest).selected(options_of(run))
+            given = {name: given[name] for name in names if name in given}
+            warnings = kept_parameters(manifest, given, run.params)
         request = RunRequest(
-            params=run.params,
+            params={name: params for name, params in given.items() if params},
             options=options_of(run),
             kind=kind,
             notebook=one["notebook"] if one else None,
             inputs=tuple(one["inputs"]) if one else (),
             trigger="person",
+            pinned=pinned,
             origin_id=run_id,
+            schedule_id=run.schedule_id,
+            warnings=tuple(warnings),
+            apart=not run.options.get("publish", True),
         )
         return self.start(principal, project, request, once)
 

@@ -152,12 +152,14 @@ class Planner:
         def run(why: str) -> Planned:
             return Planned(name, "run", why, parts, None, changes, trusted)
 
-        if scene.force:
+        stage, resumed = scene.manifest.stages[name], scene.reused.get(name) == parts.key
+        if scene.force and not resumed:
             return run("it was asked to run in any case")
-        stage = scene.manifest.stages[name]
+        if stage.cache == "never" and not resumed:
+            return run(_told(changes) if changes else "it is run each time")
         if stage.cache == "always" and last is not None and name not in scene.reused:
             return self._skip(name, parts, last, changes) or run("its outputs are no longer in the cache")
-        if not rows and stage.cache != "never":
+        if not rows and stage.cache in ("key", "always"):  # a lock does not tell how old its result is
             locked = self._from_lock(scene, name, parts)
             if locked is not None:
                 return Planned(name, "skip", "unchanged, as its lock file tells", parts, locked)
@@ -168,7 +170,7 @@ class Planner:
             return run("it is not deterministic: it made two different outputs of the same code and inputs")
         if result is None:
             return run(_read_files(rows[0], scene.files))
-        refused = _too_old(stage, result) if scene.reused.get(name) != parts.key else None
+        refused = None if resumed else _too_old(stage, result)
         if refused:
             return run(refused)
         return self._skip(name, parts, result, ()) or run("its outputs are no longer in the cache")
@@ -223,8 +225,6 @@ def _read_files(result: KnownResult, files: dict[str, str]) -> str:
 
 def _too_old(stage: StageTable, result: KnownResult) -> str | None:
     """Why the stage's cache policy does not take a result."""
-    if stage.cache == "never":
-        return 'it has cache = "never"'
-    if stage.cache not in ("key", "always") and result.created_at + seconds(stage.cache) < now():
+    if stage.cache not in ("key", "always", "never") and result.created_at + seconds(stage.cache) < now():
         return f"its result is older than {stage.cache}"
     return None

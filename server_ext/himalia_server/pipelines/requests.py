@@ -63,6 +63,7 @@ class RunRequest:
     `params`: per stage (of a notebook run: under `NOTEBOOK_STAGE`). `notebook`, `inputs`: of the kinds "notebook" and
     "verification", which run one notebook that need not be a stage: files of the project beside the code that it sees.
     `pinned`: code to run in place of the folder's as it is now; inputs are always taken as they are now.
+    `warnings`: to be told of it beside those of its parameters. `apart`: its outputs stay out of the live folder.
     `on_created`: called in the transaction that makes the run, with its row; raises to make none.
     """
 
@@ -79,6 +80,8 @@ class RunRequest:
     slot: str | None = None
     env: dict[str, str] = field(default_factory=dict)
     """Variables beyond the project's, such as PYTHONHASHSEED."""
+    warnings: tuple[str, ...] = ()
+    apart: bool = False
     on_created: Callable[[Session, Run], None] | None = None
 
 

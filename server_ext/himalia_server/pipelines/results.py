@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Row, func, select, update
 from sqlalchemy.orm import Session
@@ -16,6 +16,7 @@ from .keys.parts import canonical
 
 KnownResult = StageResult | Row[Any]
 """A result, or its row: of thousands that are only read, objects cost more than all else."""
+Recorded = Literal["trusted", "differs", "untrusted"]
 CHUNK = 500
 """Values in one query; databases bound their number."""
 
@@ -76,10 +77,11 @@ def record_result(
     reads: dict[str, str],
     notebook: str | None,
     run_id: str,
-) -> bool:
+) -> Recorded:
     """Remember what a stage has made of a key.
 
-    Returns whether the key has made something else before, of the same files: then none of its results is trusted.
+    "differs": the key has made something else before, of the same files: none of its results is trusted from now on.
+    "untrusted": that was known already.
     """
     key, digest = parts.key, outputs_digest(outputs)
     query = select(StageResult).where(StageResult.project_id == project_id, StageResult.key == key)
@@ -94,7 +96,7 @@ def record_result(
     row.created_at = row.used_at = now()
     for one in [*rows, row]:
         one.trusted = trusted
-    return differs
+    return "differs" if differs else "trusted" if trusted else "untrusted"
 
 
 def _agree(one: dict[str, Any], two: dict[str, Any]) -> bool:

@@ -107,11 +107,13 @@ def add_run(
 
 
 def notebook_manifest(manifest: Manifest, notebook: str, inputs: Iterable[str]) -> Manifest:
-    """A manifest with the one stage that runs *notebook*; all else is as in *manifest*."""
+    """A manifest with the one stage that runs *notebook*, whatever was made before; all else is as in *manifest*."""
     named = next((stage for stage in manifest.stages.values() if stage.notebook == notebook), None)
     known = list(named.inputs) if named is not None else []
     environment = named.environment if named is not None else None
-    table = StageTable(notebook=notebook, inputs=list(dict.fromkeys([*known, *inputs])), environment=environment)
+    table = StageTable(
+        notebook=notebook, inputs=list(dict.fromkeys([*known, *inputs])), environment=environment, cache="never"
+    )
     return manifest.model_copy(update={"stages": {NOTEBOOK_STAGE: table}})
 
 
@@ -310,3 +312,18 @@ def warnings_of(folder: Path, subject: Subject) -> list[str]:
                 f"Stage {name!r}: {value}" for value in derived_values(folder / stage.notebook, subject.params[name])
             ]
     return found
+
+
+def kept_parameters(
+    manifest: Manifest, params: Mapping[str, Mapping[str, Any]], asked: Mapping[str, Mapping[str, Any]]
+) -> list[str]:
+    """Where a resumed run keeps other values (*params*, per stage) than the manifest has now, nobody having *asked*."""
+    return [
+        f"Stage {stage!r} keeps {name} = {json.dumps(value)} of the run that it resumes; himalia.toml says "
+        f"{json.dumps(now)} by now. Start a new run to use that."
+        for stage, values in params.items()
+        for name, value in values.items()
+        if name not in asked.get(stage, {})
+        and (now := manifest.stages[stage].params.get(name, value)) != value
+        and not (manifest.stages[stage].sweep and isinstance(now, list))
+    ]

@@ -35,6 +35,7 @@ from .due import (
     refusal,
     request_of,
     target_of,
+    variables_of,
 )
 from .occurrences import Slot
 from .policy import Decision, Queue, Situation, Skip, Start, decide
@@ -243,6 +244,7 @@ class Clock:
             pinned=pinned_of(schedule),
             schedule_id=schedule.id,
             slot=slot.name,
+            env=variables_of(schedule, slot.at),
             on_created=claim,
         )
         try:

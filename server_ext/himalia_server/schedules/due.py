@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -18,7 +20,7 @@ from .cron import parse
 from .models import NotebookTarget, PipelineTarget
 from .occurrences import Occurrences, Slot
 from .policy import CatchUp, Overlap, Policy
-from .zones import zone
+from .zones import ZoneError, zone
 
 LISTED = 500
 """Missed slots that are listed one by one; those before them are told in one line."""
@@ -132,6 +134,21 @@ def pinned_of(row: Schedule) -> Pinned:
 def pinned_column(pinned: Pinned) -> dict[str, Any]:
     """As it is stored."""
     return asdict(pinned)
+
+
+def variables_of(row: Schedule, at: float) -> dict[str, str]:
+    """What a run of a schedule finds in its environment: `HIMALIA_SLOT`, the time that a notebook is run for.
+
+    ISO 8601 with the offset of the schedule's zone; it differs from the clock's when a slot is made up for. Stages do
+    not get it: what they make would depend on more than their keys tell. *at*: UTC seconds.
+    """
+    if row.kind != "notebook":
+        return {}
+    try:
+        place = zone(row.zone)
+    except ZoneError:  # it was known once; who runs it now by hand need not know
+        place = ZoneInfo("UTC")
+    return {"HIMALIA_SLOT": datetime.fromtimestamp(at, place).isoformat(timespec="seconds")}
 
 
 def owner_of(row: Schedule, project: Project) -> Principal:

@@ -17,7 +17,7 @@ from ..service.once import Once
 from ..service.problems import Conflict, Invalid, NotFound, nearest
 from ..store import Project, Run, Schedule, ScheduleSlot, new_id
 from .clock import Clock, Starts, in_thread
-from .due import active_runs, columns_of, pinned_column, pinned_of, request_of, target_of
+from .due import active_runs, columns_of, pinned_column, pinned_of, request_of, target_of, variables_of
 from .history import settle
 from .models import (
     CodeUpdated,
@@ -71,6 +71,12 @@ class Schedules:
         """A run has ended: what waits for that is looked at."""
         if run.schedule_id is not None:
             self.clock.wake()
+
+    def pinned(self, schedule_id: str) -> Pinned | None:
+        """The code that a schedule is pinned to now; None: there is none of that id."""
+        with self.context.database.read() as session:
+            row = session.get(Schedule, schedule_id)
+            return pinned_of(row) if row is not None else None
 
     def preview(self, cron: str, zone: str) -> PreviewView:
         """What an expression means, and when it would be due."""
@@ -264,7 +270,14 @@ class Schedules:
             )
             self.context.events.add(session, "schedule.started", name, {"slot": slot, "run": run.id}, project)
 
-        request = request_of(target_of(row), pinned=pinned_of(row), schedule_id=row.id, slot=slot, on_created=claim)
+        request = request_of(
+            target_of(row),
+            pinned=pinned_of(row),
+            schedule_id=row.id,
+            slot=slot,
+            env=variables_of(row, now),
+            on_created=claim,
+        )
         return self.pipelines.start(principal, project, request, once)
 
     def update_code(self, principal: Principal, project: Project, name: str) -> CodeUpdated:

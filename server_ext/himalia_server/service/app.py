@@ -82,6 +82,7 @@ def create_app(context: Context, shut_down: Callable[[], None]) -> FastAPI:
     state.pipelines.component_files = state.components.inside
     state.verifications = verifications.Verifications(context, state.projects, state.pipelines, content)
     state.schedules = schedules.Schedules(context, state.pipelines)
+    state.pipelines.pinned_by = state.schedules.pinned
     state.notifications = notifications.Notifications(context, state.vault)
     state.schedules.clock.on_failure = state.notifications.on_start_failed
     state.pipelines.rooms.ended.extend([state.notifications.on_run_ended, state.schedules.on_run_ended])

@@ -61,14 +61,26 @@ def test_all_of_them_or_none(leases: Leases) -> None:
     assert take(leases, "r2", "b", SITE, GPU) is None
 
 
-def test_what_is_not_renewed_is_free_again(leases: Leases, clock: Clock) -> None:
-    assert take(leases, "r1", "a", GPU) is None
+def test_what_a_service_before_has_lent_is_free_when_it_is_not_renewed(leases: Leases, clock: Clock) -> None:
+    assert take(Leases(leases.database), "r1", "a", GPU) is None
     clock.time += SECONDS - 1
     leases.renew([holder_of("p", "r1", "a")])
     clock.time += SECONDS - 1
     assert take(leases, "r2", "b", GPU) is not None
     clock.time += 2
     assert take(leases, "r2", "b", GPU) is None
+
+
+def test_what_this_service_has_lent_is_not_free_before_it_comes_back(leases: Leases, clock: Clock) -> None:
+    """MLflow may be away, or a large output be kept, for longer than anybody renews anything."""
+    assert take(leases, "r1", "a", GPU) is None
+    clock.time += 10 * SECONDS
+    assert take(leases, "r2", "b", GPU) is not None
+    leases.give_back(holder_of("p", "r1", "a"))
+    assert take(leases, "r2", "b", GPU) is None
+    clock.time += 10 * SECONDS
+    leases.give_back_run("p", "r2")
+    assert take(leases, "r3", "c", GPU) is None
 
 
 def test_another_service_counts_what_still_runs(leases: Leases) -> None:

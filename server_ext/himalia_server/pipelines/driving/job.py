@@ -49,6 +49,7 @@ class Job:
         self.laid: dict[str, str] = {}
         self._why: str | None = None
         self._told: str | None = None
+        self._renewed = now()
         self.thread = threading.Thread(target=self._main, name=f"stage-{driver.run_id}-{name}", daemon=True)
 
     @property
@@ -100,17 +101,20 @@ class Job:
                 # whoever cancelled a moment ago found no process to stop yet
                 children.stop(self.child)
         end: Exit | None = None
-        renewed = now()
         if children.get(self.child) is not None:
             while end is None and not self.rooms.stopping.is_set():
                 end = children.wait(self.child, 1.0)
                 self._tell_place()
-                if abs(now() - renewed) > RENEW_SECONDS:
-                    self.rooms.leases.renew([self.driver.holder(self.name)])
-                    renewed = now()
+                self._renew()
             if end is None:
                 return None
         return self._read_outcome(end)
+
+    def _renew(self) -> None:
+        """Say now and then that the stage's slots are needed still: a service after this one counts on it."""
+        if abs(now() - self._renewed) > RENEW_SECONDS:
+            self.rooms.leases.renew([self.driver.holder(self.name)])
+            self._renewed = now()
 
     def _tell_place(self) -> None:
         """Say of a stage on a cluster which worker runs it, or what it waits for."""
@@ -140,6 +144,7 @@ class Job:
         while not self.rooms.tracking.wait(1.0):
             if self.driver.ending is not None or self.rooms.stopping.is_set():
                 return False
+            self._renew()
             if not told:
                 self.driver.recorder.waiting(self.name, "waiting for MLflow to start")
                 told = True

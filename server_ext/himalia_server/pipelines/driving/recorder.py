@@ -22,7 +22,7 @@ from ..locks import Made, write_locks
 from ..models import TERMINAL
 from ..outputs import OutputFault, differing, keep_outputs, publish_outputs
 from ..planning import Planned
-from ..results import note_use, record_result
+from ..results import Recorded, note_use, record_result
 from .rooms import Outcome, Rooms, child_name, later, temporary_folder
 from .state import RunState
 
@@ -77,7 +77,7 @@ class Recorder:
                 ended.append({"stage": plan.stage, "status": "failed", "error": failed[plan.stage]})
             else:
                 row |= {"status": "skipped", "outcome": {"status": "skipped", "reads": result.reads}}
-                row |= {"reason": plan.why, "cached_from": result.run_id, "key": plan.parts.key, "parts": result.parts}
+                row |= {"reason": plan.why, "cached_from": result.run_id, "key": result.key, "parts": result.parts}
                 row |= {"outputs": result.outputs, "notebook_digest": result.notebook_digest}
                 ended.append({"stage": plan.stage, "status": "skipped", "from": result.run_id})
             rows.append(row)
@@ -155,6 +155,7 @@ class Recorder:
             except OutputFault as fault:
                 outcome = outcome | {"status": "failed", "error": str(fault)}
         reason = self.close_tracking(name, outcome, executed if notebook else None)
+        counts = False
         with self.rooms.context.change() as change:
             row = change.session.get_one(StageRun, (self.run_id, name))
             row.status, row.outcome = outcome["status"], outcome
@@ -163,50 +164,58 @@ class Recorder:
             row.outputs, row.notebook_digest, row.ended_at = kept, notebook, later(row.started_at)
             if row.status == "succeeded":
                 row.cell = row.cells
-                self._record(change, row, outcome)
+                counts = self._record(change, row, outcome)
             tokens.revoke_all(change.session, run_id=self.run_id, stage=name)
             data = {"stage": name, "status": row.status, "error": outcome.get("error"), "hint": outcome.get("hint")}
             change.event("stage.ended", self.run_id, data, self.state.project)
         self.state.set(name, outcome["status"], kept)
         if row.status == "succeeded" and row.key is not None and row.parts is not None:
             reads = row.outcome.get("reads", {})
-            self._write_locks([Made(name, row.key, row.parts, kept, reads, notebook, self.run_id)])
+            made = Made(name, row.key, row.parts, kept, reads, notebook, self.run_id)
+            self._write_locks([made] if counts else [], [] if counts else [name])
         self.clear(name)
 
-    def _record(self, change: Change, row: StageRun, outcome: Outcome) -> None:
-        """Enter what a stage has made into the cache, unless nobody saw which files it read."""
+    def _record(self, change: Change, row: StageRun, outcome: Outcome) -> bool:
+        """Enter what a stage has made into the cache, unless nobody saw which files it read; whether it counts."""
         if row.parts is None or outcome.get("observed") == "none":
-            return
+            return False
         parts = Parts.load(self.rooms.content.path(row.parts).read_bytes())
         known = {*parts.inputs, *parts.modules, self.state.manifest.stages[row.stage].notebook}
         files = self.state.scene.files
         reads = {path: files[path] for path in outcome.get("reads", ()) if path in files and path not in known}
         row.outcome = outcome | {"reads": reads}
-        differs = record_result(
-            change.session,
-            self.state.project.id,
-            row.stage,
-            parts,
-            row.parts,
-            outputs=dict(row.outputs),
-            reads=reads,
-            notebook=row.notebook_digest,
-            run_id=self.run_id,
-        )
-        if differs:
+        recorded: Recorded = "trusted"
+        # a notebook that is run by itself, or verified, vouches for no stage: it may see other files, and tracks apart
+        if self.state.run.kind == "pipeline":
+            recorded = record_result(
+                change.session,
+                self.state.project.id,
+                row.stage,
+                parts,
+                row.parts,
+                outputs=dict(row.outputs),
+                reads=reads,
+                notebook=row.notebook_digest,
+                run_id=self.run_id,
+            )
+        if recorded == "differs":
             row.reason = "not deterministic: it made something else of the same code and inputs before"
         elif outcome.get("writes"):
             names = sorted(outcome["writes"])
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
             said = f"it also wrote {', '.join(names[:3])}{more}, which no output declares: not kept"
             row.reason = f"{row.reason}; {said}" if row.reason else said
+        return recorded == "trusted"
 
-    def _write_locks(self, made: Iterable[Made]) -> None:
-        """Tell in the project's folder what was made of what; a folder that takes no file loses nothing else."""
+    def _write_locks(self, made: Iterable[Made], gone: Iterable[str] = ()) -> None:
+        """Tell in the project's folder what was made of what; a folder that takes no file loses nothing else.
+
+        *gone*: stages whose last result nobody is to trust.
+        """
         if not self.state.publish:
             return
         try:
-            write_locks(self.rooms.content, Path(self.state.project.path), made)
+            write_locks(self.rooms.content, Path(self.state.project.path), made, gone)
         except OSError as error:
             log.warning("the lock files cannot be written: %s", error, extra={"run": self.run_id})
 
@@ -228,26 +237,29 @@ class Recorder:
         return None
 
     def finish(self, status: str, reason: str | None) -> None:
+        """End the run; what is left of it is removed, also when its project was deleted meanwhile."""
         with self.rooms.context.change() as change:
             run = change.session.get(Run, self.run_id)
-            if run is None:
-                return
-            project = change.session.get_one(Project, run.project_id)
-            run.status, run.reason, run.ended_at = status, reason, later(run.started_at)
-            # also those of a stage that a fault of ours ended
-            tokens.revoke_all(change.session, run_id=self.run_id)
-            left = select(StageRun).where(StageRun.run_id == self.run_id, StageRun.status.not_in(TERMINAL))
-            for row in change.session.scalars(left):
-                row.status, row.reason, row.ended_at = "failed", reason, later(row.started_at)
-            for tell in self.rooms.ended:
-                tell(change.session, run)
-            change.event("run.ended", self.run_id, {"status": status, "reason": reason}, project)
+            if run is not None:
+                self._put_end(change, run, status, reason)
         if self.state.folder.exists():
             for folder in list(self.state.folder.iterdir()):
                 if folder.name in self.state.params:
                     self.clear(folder.name)
             shutil.rmtree(self.state.folder, ignore_errors=True)
-        self.rooms.leases.give_back_run(project.slug, self.run_id)
+        self.rooms.leases.give_back_run(self.state.project.slug, self.run_id)
+
+    def _put_end(self, change: Change, run: Run, status: str, reason: str | None) -> None:
+        project = change.session.get_one(Project, run.project_id)
+        run.status, run.reason, run.ended_at = status, reason, later(run.started_at)
+        # also those of a stage that a fault of ours ended
+        tokens.revoke_all(change.session, run_id=self.run_id)
+        left = select(StageRun).where(StageRun.run_id == self.run_id, StageRun.status.not_in(TERMINAL))
+        for row in change.session.scalars(left):
+            row.status, row.reason, row.ended_at = "failed", reason, later(row.started_at)
+        for tell in self.rooms.ended:
+            tell(change.session, run)
+        change.event("run.ended", self.run_id, {"status": status, "reason": reason}, project)
 
     def clear(self, name: str) -> None:
         """Remove a stage's working files; notebook and outputs are kept in the content store."""
@@ -260,7 +272,6 @@ class Recorder:
 def _made(plan: Planned) -> Made:
     """What the lock of a skipped stage tells."""
     assert plan.result is not None
-    assert plan.parts is not None
     result = plan.result
     reads = dict(result.reads)
-    return Made(plan.stage, plan.parts.key, result.parts, result.outputs, reads, result.notebook_digest, result.run_id)
+    return Made(plan.stage, result.key, result.parts, result.outputs, reads, result.notebook_digest, result.run_id)
