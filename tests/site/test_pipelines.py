@@ -209,21 +209,28 @@ def test_a_failure_stops_what_depends_on_it_and_a_resumed_run_goes_on(ready: Lab
     }, stopped
     assert (stage(stopped, "bad")["error"], stage(stopped, "bad")["failed_cell"]) == ("ValueError: not today", 1)
     assert "keep_going" in stage(stopped, "other")["error"]
-    kept = run(ready, "faulty", options={"keep_going": True})
+    kept = run(ready, "faulty", options={"keep_going": True, "force": True})
     assert statuses(kept)["other"] == "succeeded"
 
     # mended, it goes on where it failed: what had succeeded is taken over, although its cache policy is "never"
     edit(folder / "bad.ipynb", lambda book: book.cells[0].update(source="fails = False"))
+    # and with the parameters that it had
+    manifest = folder / "himalia.toml"
+    manifest.write_text(manifest.read_text().replace("x = 2", "x = 3").replace('"x": 2', '"x": 3'))
+    assert "3" in manifest.read_text()
     resumed = ready.post(f"/projects/faulty/runs/{kept['id']}/resume")
     assert resumed["origin"] == kept["id"]
+    (warning,) = resumed["warnings"]
+    assert warning.startswith("Stage 'other' keeps x = 2 of the run that it resumes; himalia.toml says 3 by now.")
     resumed = ready.wait_run("faulty", resumed["id"])
     assert statuses(resumed) == {"first": "skipped", "bad": "succeeded", "after": "succeeded", "other": "skipped"}
     assert resumed["options"]["keep_going"] is True
-    assert stage(resumed, "bad")["reason"] == "first run"
+    assert stage(resumed, "bad")["reason"] == "it was asked to run in any case"
     refused = ready.request("POST", f"/projects/faulty/runs/{resumed['id']}/resume")
     assert (refused.status_code, "nothing is left to do" in refused.text) == (409, True)
-    # a resumed run whose code changed says so
+    assert stage(resumed, "other")["params"] == {"x": 2}
     again = run(ready, "faulty")
+    assert (stage(again, "other")["status"], stage(again, "other")["params"]) == ("succeeded", {"x": 3})
     assert (stage(again, "first")["status"], stage(again, "first")["reason"]) == ("succeeded", 'it has cache = "never"')
 
 
@@ -285,10 +292,54 @@ def test_the_same_result_is_made_once_and_two_of_them_are_none(ready: Lab) -> No
     assert (folder / "build/id").read_text() != first
     view = ready.get("/projects/once/pipeline")["stages"][0]
     assert (view["state"], view["deterministic"]) == ("changed", False)
+    # nor does a lock vouch for it elsewhere, now and after the next run
+    assert not (folder / ".himalia/stages/make.json").exists()
+    assert statuses(run(ready, "once")) == {"make": "succeeded"}
+    assert not (folder / ".himalia/stages/make.json").exists()
     # what an older run made can be had again
     restored = ready.post(f"/projects/once/runs/{one}/outputs/restore", status=200)
     assert restored["paths"] == ["build/id"]
     assert (folder / "build/id").read_text() == first
+
+
+def test_a_notebook_that_is_asked_for_is_executed_and_vouches_for_no_stage(ready: Lab) -> None:
+    code = ["x = 1", "import os\nos.makedirs('build', exist_ok=True)", "open('build/a', 'w').write('a')"]
+    folder = ready.project("asked", {"make": {"notebook": "make.ipynb", "outputs": ["build/a"]}}, {"make.ipynb": code})
+    for _ in range(2):
+        alone = ready.post("/projects/asked/runs", {"notebook": "make.ipynb"})
+        assert list(statuses(ready.wait_run("asked", alone["id"])).values()) == ["succeeded"]
+    assert not (folder / "build/a").exists()
+    assert statuses(run(ready, "asked")) == {"make": "succeeded"}
+    assert statuses(run(ready, "asked")) == {"make": "skipped"}
+
+
+def test_policies_of_the_cache(ready: Lab) -> None:
+    code = ["x = 1", "print(x)"]
+    policies = {"day": "24h", "moment": "1s", "always": "always"}
+    stages = {
+        name: {"notebook": f"{name}.ipynb", "cache": policy, "params": {"x": number}}
+        for number, (name, policy) in enumerate(policies.items())
+    }
+    folder = ready.project("policies", stages, {f"{name}.ipynb": code for name in policies})
+    assert set(statuses(run(ready, "policies")).values()) == {"succeeded"}
+    wait_until(lambda: states(ready, "policies")["moment"] == "changed", 10, "the second to pass")
+    again = run(ready, "policies")
+    assert statuses(again) == {"day": "skipped", "moment": "succeeded", "always": "skipped"}
+    assert stage(again, "moment")["reason"] == "its result is older than 1s"
+    lock = (folder / ".himalia/stages/always.json").read_text()
+    for name in policies:
+        edit(folder / f"{name}.ipynb", lambda book: book.cells[1].update(source="print(x + 1)"))
+    changed = run(ready, "policies")
+    assert statuses(changed) == {"day": "succeeded", "moment": "succeeded", "always": "skipped"}
+    # what it has is of the old code, and says so
+    assert stage(changed, "always")["key"] == stage(again, "always")["key"]
+    assert (folder / ".himalia/stages/always.json").read_text() == lock
+
+    # elsewhere only a lock tells of the results, and not how old they are
+    copy = folder.with_name("policies-copied")
+    shutil.copytree(folder, copy)
+    ready.post("/projects", {"name": "policies-copied", "path": str(copy)})
+    assert statuses(run(ready, "policies-copied"))["day"] == "succeeded"
 
 
 def test_the_points_of_a_sweep_share_what_they_have_in_common(ready: Lab) -> None:

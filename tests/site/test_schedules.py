@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import threading
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import nbformat
 import pytest
@@ -19,7 +21,11 @@ from tests.receiver import Receiver, receiver
 from tests.site.lab import Lab, running_lab
 from tests.waiting import wait_until
 
-CODE = "data = open('data.txt').read().strip()\nassert data == 'good', f'the data is {data}'\nprint('pinned')"
+CODE = """\
+import os
+data = open('data.txt').read().strip()
+assert data == 'good', f'the data is {data}'
+print('pinned', os.environ.get('HIMALIA_SLOT'))"""
 
 
 def write_notebook(folder: Path, code: str) -> None:
@@ -102,11 +108,20 @@ def test_a_notebook_by_the_clock_fails_and_recovers(lab: Lab, folder: Path) -> N
         assert failure["cell"] == 3  # of the executed notebook: papermill has put the parameters in
         (notice,) = lab.get("/projects/clockwork/notices?unread=true")["items"]
         assert notice["link"].startswith(f"lab?himalia-run=clockwork/{run['id']}/")
-        # the data is mended; the code is still the pinned one
+        # the data is mended; the code is still the pinned one, also of what is resumed
         (folder / "data.txt").write_text("good\n")
-        again = lab.post("/projects/clockwork/schedules/nightly/run")
-        assert lab.wait_run("clockwork", again["id"])["status"] == "succeeded"
+        resumed = lab.post(f"/projects/clockwork/runs/{run['id']}/resume")
+        assert (resumed["origin"], resumed["schedule"]) == (run["id"], run["schedule"])
+        assert lab.wait_run("clockwork", resumed["id"])["status"] == "succeeded"
         assert told(there, 2)["kind"] == "recovery"
+        # nothing has changed, and it is executed all the same: who knows what else it looks at
+        again = lab.post("/projects/clockwork/schedules/nightly/run")
+        (stage,) = lab.wait_run("clockwork", again["id"])["stages"]
+        assert (stage["status"], stage["cached_from"]) == ("succeeded", None)
+        executed = lab.get(f"/projects/clockwork/runs/{again['id']}/stages/notebook/notebook")
+        slot = datetime.fromisoformat(executed["cells"][-1]["outputs"][0]["text"][0].split()[-1])
+        assert slot.utcoffset() == slot.astimezone(ZoneInfo("Europe/Berlin")).utcoffset()
+        assert abs(slot.timestamp() - now()) < 300
         assert lab.get("/projects/clockwork/schedules/nightly")["last"]["run_status"] == "succeeded"
     notices = lab.get("/projects/clockwork/notices")
     assert notices["unread"] == 2

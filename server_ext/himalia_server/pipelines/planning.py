@@ -19,6 +19,7 @@ from .graph import Graph
 from .keys import Change, CodeReader, NotebookUnfit, PackagesReader, Parts, explain, local_modules
 from .locks import read_lock
 from .outputs import differing, digest_in
+from .requests import NOTEBOOK_STAGE
 from .results import KnownResult, find_results, fits, newest_results, outputs_digest
 
 Action = Literal["skip", "run", "later"]
@@ -156,7 +157,8 @@ class Planner:
         if scene.force and not resumed:
             return run("it was asked to run in any case")
         if stage.cache == "never" and not resumed:
-            return run(_told(changes) if changes else "it is run each time")
+            always = "it is run each time" if name == NOTEBOOK_STAGE else 'it has cache = "never"'
+            return run(_told(changes) if changes else always)
         if stage.cache == "always" and last is not None and name not in scene.reused:
             return self._skip(name, parts, last, changes) or run("its outputs are no longer in the cache")
         if not rows and stage.cache in ("key", "always"):  # a lock does not tell how old its result is

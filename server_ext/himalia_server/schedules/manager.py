@@ -275,7 +275,7 @@ class Schedules:
             pinned=pinned_of(row),
             schedule_id=row.id,
             slot=slot,
-            env=variables_of(row, now),
+            env=variables_of(row, self.now()),
             on_created=claim,
         )
         return self.pipelines.start(principal, project, request, once)
