@@ -39,10 +39,11 @@ CHUNK = 200
 
 @dataclass
 class Expired:
-    """What is past its time."""
+    """What is past its time, by id. `runs`: also those of verifications."""
 
     runs: list[str]
     results: list[str]
+    verifications: list[str]
 
 
 class Retention:
@@ -97,17 +98,21 @@ class Retention:
             change.event("storage.collected", None, detail)
 
     def _expired(self) -> Expired:
-        found = Expired([], [])
+        found = Expired([], [], [])
         with self.context.database.read() as session:
             for project in session.scalars(select(Project)):
                 try:
                     table = self.projects.kernels.manifest(project).retention
                 except ManifestFault:
                     continue  # what it wants kept is not known
-                if table.runs is not None or table.days is not None:
-                    found.runs += _old_runs(session, project, table.runs, table.days)
-                if table.days is not None:
-                    found.results += _old_results(session, project, table.days)
+                if table.runs is None and table.days is None:
+                    continue
+                young = now() - table.days * DAY if table.days is not None else None
+                found.runs += _old_runs(session, project, table.runs, young)
+                found.results += _old_results(session, project, table.runs, young)
+                for verification in _old_verifications(session, project, table.runs, young):
+                    found.verifications.append(verification.id)
+                    found.runs += verification.runs
         return found
 
     def _remove(self, expired: Expired) -> None:
@@ -125,10 +130,13 @@ class Retention:
         with self.context.database.write() as session:
             for start in range(0, len(expired.results), CHUNK):
                 session.execute(delete(StageResult).where(StageResult.id.in_(expired.results[start : start + CHUNK])))
+            for start in range(0, len(expired.verifications), CHUNK):
+                chunk = expired.verifications[start : start + CHUNK]
+                session.execute(delete(Verification).where(Verification.id.in_(chunk)))
 
     def _live(self, expired: Expired) -> Iterator[str]:
         """Every digest that something in the store refers to; asked for when the collection has begun."""
-        gone_runs, gone_results = set(expired.runs), set(expired.results)
+        gone_runs, gone_results, gone = set(expired.runs), set(expired.results), set(expired.verifications)
         with self.context.database.read() as session:
             yield from session.scalars(select(Component.digest))
             yield from (digest for digest in session.scalars(select(Revision.sources)) if digest)
@@ -146,26 +154,48 @@ class Retention:
             for pinned in session.scalars(select(Schedule.pinned)):
                 yield from [pinned["snapshot"]] if pinned.get("snapshot") else []
             for verification in session.scalars(select(Verification)):
+                if verification.id in gone:
+                    continue
                 kept = (verification.notebook_digest, verification.snapshot, verification.comparison)
                 yield from (digest for digest in kept if digest)
 
 
-def _old_runs(session: Session, project: Project, most: int | None, days: float | None) -> list[str]:
-    """Runs that have ended and that the project does not want kept; those of verifications stay with them."""
+def _old_runs(session: Session, project: Project, most: int | None, young: float | None) -> list[str]:
+    """Runs that have ended and that the project does not want kept; those of verifications go with them.
+
+    *young*: the time (UTC seconds) since when something must have ended to be kept for its age.
+    """
     query = select(Run.id, Run.ended_at).where(Run.project_id == project.id, Run.status.in_(TERMINAL))
     rows = session.execute(query.where(Run.kind != "verification").order_by(Run.id.desc())).all()
     return [
         run_id
         for number, (run_id, ended_at) in enumerate(rows)
-        if (most is not None and number >= most) or (days is not None and (ended_at or 0.0) < now() - days * DAY)
+        if (most is not None and number >= most) or (young is not None and (ended_at or 0.0) < young)
     ]
 
 
-def _old_results(session: Session, project: Project, days: float) -> list[str]:
-    """Results that nobody has used for so long; the last one of each stage stays."""
+def _old_results(session: Session, project: Project, most: int | None, young: float | None) -> list[str]:
+    """Results that no run which is kept has used; the last one of each stage stays."""
+    if most is not None:
+        kept = select(Run.created_at).where(Run.project_id == project.id, Run.kind != "verification")
+        oldest = session.scalar(kept.order_by(Run.id.desc()).offset(most - 1).limit(1))
+        young = max(oldest or 0.0, young or 0.0)
     last = select(StageResult.stage, func.max(StageResult.used_at)).where(StageResult.project_id == project.id)
     newest = set(session.execute(last.group_by(StageResult.stage)).tuples())
     query = select(StageResult.id, StageResult.stage, StageResult.used_at).where(
-        StageResult.project_id == project.id, StageResult.used_at < now() - days * DAY
+        StageResult.project_id == project.id, StageResult.used_at < (young or 0.0)
     )
     return [result_id for result_id, stage, used_at in session.execute(query) if (stage, used_at) not in newest]
+
+
+def _old_verifications(session: Session, project: Project, most: int | None, young: float | None) -> list[Verification]:
+    """Verifications that have ended and that the project does not want kept; the last one of each notebook stays."""
+    query = select(Verification).where(Verification.project_id == project.id, Verification.ended_at.is_not(None))
+    rows = list(session.scalars(query.order_by(Verification.id.desc())))
+    last = {row.notebook: row.id for row in reversed(rows)}
+    return [
+        row
+        for number, row in enumerate(rows)
+        if last[row.notebook] != row.id
+        and ((most is not None and number >= most) or (young is not None and (row.ended_at or 0.0) < young))
+    ]

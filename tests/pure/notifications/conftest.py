@@ -36,8 +36,10 @@ class Bench:
     def configure(self, **settings: Any) -> None:
         self.context.settings = replace(self.context.settings, **settings)
 
-    def end_run(self, status: str, error: str = "ValueError: bad\nmore", abort: bool = False) -> str:
-        """A scheduled run ends: the stage `train` so, in cell 4."""
+    def end_run(
+        self, status: str, error: str = "ValueError: bad\nmore", abort: bool = False, by: str | None = "ann"
+    ) -> str:
+        """A scheduled run ends: the stage `train` so, in cell 4; *by*: who has cancelled it."""
         run_id = new_id()
         outcome = {} if status == "succeeded" else {"error": error, "cell": 4, "cell_index": 6}
         with self.context.change() as change:
@@ -49,6 +51,7 @@ class Bench:
                 created_by="ann",
                 schedule_id=self.schedule.id,
                 slot="2027-01-15T02:30[UTC]",
+                cancel_requested_by=by if status == "cancelled" else None,
             )
             change.session.add(run)
             change.session.flush()

@@ -71,6 +71,13 @@ def test_runs_that_nobody_scheduled_are_not_told(bench: Bench) -> None:
     assert bench.told() == []
 
 
+def test_a_run_that_ended_with_the_service_is_told(bench: Bench) -> None:
+    bench.end_run("cancelled")
+    assert bench.told() == []
+    bench.end_run("cancelled", by=None)
+    assert bench.told() == ["failure"]
+
+
 def test_another_schedule_of_the_same_name_begins_anew(bench: Bench) -> None:
     bench.end_run("failed")
     with bench.context.database.write() as session:

@@ -17,7 +17,7 @@ from himalia_server.pipelines.retention import DAY, YOUNG, Retention
 from himalia_server.projects import Manifest
 from himalia_server.service.context import Context
 from himalia_server.service.site import Site
-from himalia_server.store import Attempt, Database, Project, Run, Schedule, StageResult, StageRun, User
+from himalia_server.store import Attempt, Database, Project, Run, Schedule, StageResult, StageRun, User, Verification
 
 NOW = 1_790_000_000.0
 
@@ -150,6 +150,53 @@ def test_so_many_of_the_newest_runs_are_kept(room: Room) -> None:
     made = [room.run(days, text=str(days)) for days in (3, 2, 1)]
     room.retention.collect(None, dry_run=False)
     assert room.runs() == set(made[1:])
+
+
+def test_results_that_no_kept_run_has_used_go_with_the_runs(room: Room) -> None:
+    room.table["runs"] = 2
+    for days in (9, 3, 1):
+        room.run(days, text=str(days))
+    room.result(9, "of the first")
+    room.result(2, "of the second")
+    room.result(0, "of the third")
+    room.result(9, "of another stage", stage="other")
+    assert room.retention.collect(None, dry_run=False).results == 1
+    assert [room.has(f"made of the {name}") for name in ("first", "second", "third")] == [False, True, True]
+    assert room.has("made of another stage")
+
+
+@pytest.mark.parametrize("table", [{"days": 30}, {"runs": 1}])
+def test_old_verifications_go_with_their_runs_but_the_last_of_each_notebook(room: Room, table: dict[str, Any]) -> None:
+    room.table.update(table)
+
+    def verify(notebook: str, days: float, ended: bool = True) -> str:
+        text = f"{notebook} {days}"
+        run_id = room.run(days, text=text, kind="verification")
+        with room.database.write() as session:
+            row = Verification(
+                project_id=room.project.id,
+                notebook=notebook,
+                notebook_digest=room.put(f"looked at {text}"),
+                comparison=room.put(f"compared {text}"),
+                runs=[run_id],
+                status="ended" if ended else "running",
+                created_by="ada",
+                ended_at=NOW - days * DAY if ended else None,
+            )
+            session.add(row)
+        return row.id
+
+    verify("a.ipynb", 90)
+    verify("a.ipynb", 80, ended=False)
+    kept = [verify("b.ipynb", 70), verify("a.ipynb", 60)]
+    room.retention.collect(None, dry_run=False)
+    with room.database.read() as session:
+        rows = {row.id: row for row in session.query(Verification)}
+    assert {row_id for row_id, row in rows.items() if row.ended_at} == set(kept)
+    assert len(rows) == 3
+    assert room.runs() == {run for row in rows.values() for run in row.runs}
+    assert [room.has(f"{what} a.ipynb 90") for what in ("looked at", "compared", "notebook")] == [False] * 3
+    assert all(room.has(f"{what} b.ipynb 70") for what in ("looked at", "compared", "notebook"))
 
 
 def test_results_that_nobody_uses_go_but_the_last_of_each_stage(room: Room) -> None:

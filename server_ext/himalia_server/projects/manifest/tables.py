@@ -287,10 +287,10 @@ class StageTable(_Table):
 
 
 class RetentionTable(_Table):
-    """How long runs are kept. Absent: for ever."""
+    """How long runs and verifications are kept, and results that none of them uses. Absent: for ever."""
 
     model_config = ConfigDict(title="[retention]")
-    runs: Annotated[int | None, _said("So many of the newest runs are kept.", 500, ge=1)] = None
+    runs: Annotated[int | None, _said("So many of the newest runs are kept, and what they use.", 500, ge=1)] = None
     days: Annotated[
         float | None, _said("Runs, and results that nobody uses, are kept so many days.", 90, gt=0, le=36_600)
     ] = None
