@@ -181,6 +181,29 @@ def test_stages_run_side_by_side_up_to_the_limit(ready: Lab) -> None:
     assert overlaps(wide) >= 1, wide
 
 
+def test_a_pool_is_one_for_all_runs_and_has_one_slot_unless_the_site_says_more(ready: Lab) -> None:
+    stages: dict[str, Json] = {
+        name: {"notebook": "sleep.ipynb", "params": {"seconds": seconds}, "pool": "gpu"}
+        for name, seconds in (("one", 2.0), ("two", 2.1))
+    }
+    ready.project("pooled", stages, {"sleep.ipynb": SLEEP})
+    first, second = (begin(ready, "pooled", options={"only": [name], "force": True}) for name in ("one", "two"))
+
+    def waits() -> bool:
+        reasons = [entry["reason"] for made in (first, second) for entry in told(ready, "pooled", made)]
+        return any(reason and reason.startswith("waiting because the pool gpu is taken by") for reason in reasons)
+
+    wait_until(waits, 60, "the reason")
+    ended = [ready.wait_run("pooled", made)["stages"][0] for made in (first, second)]
+    assert {entry["status"] for entry in ended} == {"succeeded"}
+    assert overlaps({"stages": ended}) == 0
+
+
+def told(lab: Lab, slug: str, run_id: str) -> list[Json]:
+    found: list[Json] = lab.get(f"/projects/{slug}/runs/{run_id}")["stages"]
+    return found
+
+
 def overlaps(view: Json) -> int:
     times = sorted((entry["started_at"], entry["ended_at"]) for entry in view["stages"])
     return sum(later[0] < earlier[1] for earlier, later in pairwise(times))

@@ -150,7 +150,15 @@ MEET = [
     "import os, time\nopen(mine, 'w').close()\nwhile not os.path.exists(other):\n    time.sleep(0.1)",
     "print('sees', os.listdir(secret))",
 ]
+SPREAD = [
+    "x = 0",
+    "import himalia, os, time\nclient = himalia.client()\n"
+    "futures = client.map(lambda number: time.sleep(1), range(500), pure=False)\n"
+    "print('submitted', os.getpid(), flush=True)",
+    "client.gather(futures)",
+]
 FAR: dict[str, Json] = {
+    "spread": {"notebook": "spread.ipynb", "cluster": CLUSTER},
     "hold": {
         "notebook": "hold.ipynb",
         "outputs": ["build/held.txt"],
@@ -165,7 +173,12 @@ FAR: dict[str, Json] = {
 
 @pytest.fixture(scope="module")
 def far(ready: Lab) -> Path:
-    books = {"hold.ipynb": HOLD, "next.ipynb": ["x = 1", "print(x)"], "fail.ipynb": ["x = 0", "a = 1", "a / x"]}
+    books = {
+        "spread.ipynb": SPREAD,
+        "hold.ipynb": HOLD,
+        "next.ipynb": ["x = 1", "print(x)"],
+        "fail.ipynb": ["x = 0", "a = 1", "a / x"],
+    }
     folder = ready.project("far", FAR, books)
     workers(ready, "far", 1)
     return folder
@@ -239,6 +252,17 @@ def test_a_cancelled_stage_leaves_nothing_on_its_worker(ready: Lab, far: Path, t
     assert book["metadata"]["himalia"]["status"] == "cancelled"
     nothing_left(ready)
     wait_until(lambda: tasks(ready, "far") == [], 30, "the scheduler has forgotten it")
+
+
+def test_what_a_cancelled_stage_had_the_cluster_do_is_not_done(ready: Lab, far: Path) -> None:
+    run_id = begin(ready, "far", options={"only": ["spread"]})
+    kernel = psutil.Process(int(printed(ready, "far", run_id, "spread", "submitted ")))
+    assert len(tasks(ready, "far")) > 400
+    ready.post(f"/projects/far/runs/{run_id}/cancel", status=200)
+    assert statuses(ready.wait_run("far", run_id)) == {"spread": "cancelled"}
+    assert all_gone([kernel])
+    wait_until(lambda: tasks(ready, "far") == [], 60, "the scheduler has forgotten its futures")
+    nothing_left(ready)
 
 
 def test_a_stage_waits_for_a_slot_and_says_so(ready: Lab, far: Path, tmp_path: Path) -> None:
