@@ -19,8 +19,8 @@ class Parts:
 
     `cells`: digests of its code cells in their order; `parameters`: what is given to it; `inputs`: path → digest of
     what it declares; `modules`: path → digest of the project's modules that it imports; `environment`: digest of the
-    packages; `kernel`: language and version; `outputs`: paths that it declares. `notebook` (digest of the whole file)
-    is kept to show what changed, and is no part of the key.
+    packages and Python's version; `kernel`: the language; `outputs`: paths that it declares. `notebook` (digest of the
+    whole file) is kept to show what changed, and is no part of the key.
     """
 
     cells: tuple[str, ...]
