@@ -13,6 +13,7 @@ from typing import Any, cast
 from sqlalchemy import Table, bindparam, select, update
 
 from ...content import UnfitContent
+from ...projects import output_of
 from ...service import tokens
 from ...service.context import Change
 from ...store import Project, Run, StageRun, now
@@ -178,9 +179,13 @@ class Recorder:
         if row.parts is None or outcome.get("observed") == "none":
             return
         parts = Parts.load(self.rooms.content.path(row.parts).read_bytes())
-        known = {*parts.inputs, *parts.modules, self.state.manifest.stages[row.stage].notebook}
+        known = {*parts.modules, self.state.manifest.stages[row.stage].notebook}
         files = self.state.scene.files
-        reads = {path: files[path] for path in outcome.get("reads", ()) if path in files and path not in known}
+        reads = {
+            path: files[path]
+            for path in outcome.get("reads", ())
+            if path in files and path not in known and output_of(path, parts.inputs) is None
+        }
         row.outcome = outcome | {"reads": reads}
         differs = record_result(
             change.session,
