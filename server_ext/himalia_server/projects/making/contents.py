@@ -59,11 +59,11 @@ def contents_of(folder: Path, *, data: bool, outputs: bool = False, limit: int =
     left_out: dict[str, int] = {}
     for name in sorted(inputs | (made if outputs else set())):
         held = _held(folder, name)
-        size = sum((folder / path).stat().st_size for path in held)
-        if name in made or (data and size <= limit):
+        sizes = {path: (folder / path).stat().st_size for path in held}
+        if name in made or (data and sum(sizes.values()) <= limit):
             files.update(held)
-        elif not files.issuperset(held):
-            left_out[name] = size
+        elif rest := sizes.keys() - files:
+            left_out[name] = sum(sizes[path] for path in rest)
     return Contents(sorted(files), left_out)
 
 
