@@ -104,7 +104,7 @@ def test_two_stages_cannot_write_one_output() -> None:
 @pytest.mark.parametrize("output", ["books", "books/deep"])
 def test_an_output_holds_no_notebook_of_a_stage(output: str) -> None:
     text = f"[project]\nname='x'\n[stages.a]\nnotebook='a.ipynb'\noutputs=['{output}']\n"
-    with pytest.raises(ManifestFault, match="line 5.*holds the notebook 'books/deep/b.ipynb'"):
+    with pytest.raises(ManifestFault, match=r"line 5.*holds the notebook 'books/deep/b.ipynb'"):
         parse_manifest(text + "[stages.b]\nnotebook='books/deep/b.ipynb'\n")
     assert parse_manifest(text + "[stages.b]\nnotebook='book/b.ipynb'\n").stages
 
