@@ -486,6 +486,70 @@ def test_an_input_inside_of_another_stages_output_folder(ready: Lab) -> None:
     assert "There is no build/parts/a.txt in 'build/parts'" in missing["reason"], missing
 
 
+def test_folders_hold_what_was_made_and_declared_and_nothing_else(ready: Lab) -> None:
+    """Of kinds of files that are code elsewhere."""
+    split = [
+        "names = 'ab'",
+        "import json, os\nos.makedirs('build/parts')\nfor name in names:\n"
+        "    json.dump(json.load(open(f'data/{name}.json')), open(f'build/parts/{name}.json', 'w'))",
+    ]
+    join = [
+        "x = 1",
+        "import json, os\nfrom helper import mark\nfound = sorted(os.listdir('build/parts'))\n"
+        "values = [json.load(open(f'build/parts/{name}')) for name in found]",
+        "json.dump([found, values, mark], open('build/joined.json', 'w'))",
+    ]
+    look = [
+        "x = 1",
+        "import os\nfrom helper import mark\n"
+        "found = sorted(os.path.join(top, n) for at in ('data', 'build') for top, _, ns in os.walk(at) for n in ns)",
+        "print(found, mark, file=open('seen.txt', 'w'))",
+    ]
+    stages = {
+        "split": {"notebook": "data/split.ipynb", "inputs": ["data"], "outputs": ["build/parts"]},
+        "join": {"notebook": "join.ipynb", "inputs": ["build/parts", "src"], "outputs": ["build/joined.json"]},
+        "look": {"notebook": "look.ipynb", "outputs": ["seen.txt"]},
+    }
+    folder = ready.root / "projects" / "within"
+    for name in ("data", "src", "build/parts"):
+        (folder / name).mkdir(parents=True)
+    write_project(folder, "within", stages, {"data/split.ipynb": split, "join.ipynb": join, "look.ipynb": look})
+    (folder / "src/helper.py").write_text("mark = 1\n")
+    for name in "ab":
+        (folder / f"data/{name}.json").write_text(f'"{name}"')
+    (folder / "build/parts/stale.json").write_text('"stale"')
+    ready.post("/projects", {"name": "within", "path": str(folder)})
+
+    first = run(ready, "within")
+    assert set(statuses(first).values()) == {"succeeded"}, first
+    assert sorted(path.name for path in (folder / "build/parts").iterdir()) == ["a.json", "b.json"]
+    assert json.loads((folder / "build/joined.json").read_text()) == [["a.json", "b.json"], ["a", "b"], 1]
+    # a stage that has declared none of it finds the notebook and the module there, and no data
+    assert (folder / "seen.txt").read_text() == "[] 1\n"
+    lock = json.loads((folder / ".himalia/stages/join.json").read_text())
+    assert lock["reads"] == {}
+    assert set(statuses(run(ready, "within")).values()) == {"skipped"}
+
+    # an input that is gone is gone, and what was made of it too
+    (folder / "data/b.json").unlink()
+    fewer = run(ready, "within", params={"split": {"names": "a"}})
+    assert statuses(fewer) == {"split": "succeeded", "join": "succeeded", "look": "skipped"}, fewer
+    assert [path.name for path in (folder / "build/parts").iterdir()] == ["a.json"]
+    assert json.loads((folder / "build/joined.json").read_text()) == [["a.json"], ["a"], 1]
+
+    # a stale file that comes back is no reason to run, and does not stay
+    (folder / "build/parts/stale.json").write_text('"stale"')
+    again = run(ready, "within", params={"split": {"names": "a"}})
+    assert set(statuses(again).values()) == {"skipped"}, again
+    assert [path.name for path in (folder / "build/parts").iterdir()] == ["a.json"]
+
+    # a module within an input counts for who declares the folder and for who imports it
+    (folder / "src/helper.py").write_text("mark = 2\n")
+    marked = run(ready, "within", params={"split": {"names": "a"}})
+    assert statuses(marked) == {"split": "skipped", "join": "succeeded", "look": "succeeded"}, marked
+    assert json.loads((folder / "build/joined.json").read_text())[2] == 2
+
+
 HIMALIA = [sys.executable, "-c", "from himalia_server.cli import main; main()"]
 
 

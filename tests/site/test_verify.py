@@ -271,3 +271,15 @@ def test_what_a_stage_has_shown_is_verified_by_construction(verified: tuple[Lab,
         lab.request("GET", f"/projects/staged/runs/{first}/stages/make/notebook").content
     )
     assert by_stage()["run"] == first
+
+
+def test_a_stage_is_verified_without_what_it_has_made_before(verified: tuple[Lab, dict[str, Any]]) -> None:
+    lab, _ = verified
+    cells = ["import os, json", "os.makedirs('build/parts')\njson.dump(1, open('build/parts/one.json', 'w'))\nprint(1)"]
+    made = {"make": {"notebook": "make.ipynb", "outputs": ["build/parts"]}}
+    folder = lab.project("remade", made, {"make.ipynb": cells})
+    assert lab.wait_run("remade", lab.post("/projects/remade/runs")["id"])["status"] == "succeeded"
+    save(folder / "make.ipynb", [(cells[0], "", 1), (cells[1], "1\n", 2)])
+    begun = lab.post("/projects/remade/verifications", {"notebook": "make.ipynb"})
+    view = wait_verification(lab, "remade", begun["id"])
+    assert (view["status"], view["verdict"]) == ("ended", "identical"), view

@@ -8,11 +8,12 @@ import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import select
 
 from ..content import ContentStore, FileEntry, MissingContent
-from ..projects import Manifest, Projects, read_manifest
+from ..projects import Manifest, Projects, outputs_of, read_manifest, without_data
 from ..service.auth import Principal
 from ..service.context import Context
 from ..service.once import Once
@@ -108,10 +109,10 @@ class Pipelines:
         self._require_environments(project, subject)
         if request.pinned:
             components, code = request.pinned.components, request.pinned.code
-            files = self._pinned_files(subject, request.pinned)
+            files = self._pinned_files(manifest, subject, request.pinned)
         else:
-            components, code = self.components(principal, project, manifest), git_state(folder)
-            files = self._files(folder, subject, components)
+            components = self.components(principal, project, manifest)
+            files, code = self._files(folder, manifest, subject, components)
         files |= take_files(self.content, folder, input_names(subject))
         snapshot = self.content.put_tree(files)
         options = request.options.model_dump(by_alias=True, exclude_defaults=True)
@@ -135,8 +136,8 @@ class Pipelines:
         subject = self.subject(manifest, request)
         check_stages(folder, subject, request, lambda _name: None, project.slug)
         components = self.components(principal, project, manifest)
-        snapshot = self.content.put_tree(self._files(folder, subject, components))
-        return Pinned(snapshot, manifest.model_dump(), components, git_state(folder))
+        files, code = self._files(folder, manifest, subject, components)
+        return Pinned(self.content.put_tree(files), manifest.model_dump(), components, code)
 
     def check_pinned(self, request: RunRequest) -> None:
         """Whether stages and parameters of a request fit the code that it is pinned to, whatever the folder holds now.
@@ -193,17 +194,25 @@ class Pipelines:
                 )
         return Subject(manifest, graph, names, params)
 
-    def _files(self, folder: Path, subject: Subject, components: dict[str, str]) -> dict[str, FileEntry]:
-        """The code as it is now, and that of the components: a stage's files are one tree, whatever becomes of them."""
-        return take_files(self.content, folder, code_names(folder, subject)) | self.component_files(components)
+    def _files(
+        self, folder: Path, manifest: Manifest, subject: Subject, components: dict[str, str]
+    ) -> tuple[dict[str, FileEntry], dict[str, Any]]:
+        """The code as it is now, and that of the components: a stage's files are one tree, whatever becomes of them.
 
-    def _pinned_files(self, subject: Subject, pinned: Pinned) -> dict[str, FileEntry]:
-        """The code that was pinned.
+        And what git says of it, asked afterwards: a file that is edited meanwhile is not told to be as committed.
+        """
+        names = code_names(folder, manifest, subject)
+        files = take_files(self.content, folder, names) | self.component_files(components)
+        return files, git_state(folder, manifest, names)
+
+    def _pinned_files(self, manifest: Manifest, subject: Subject, pinned: Pinned) -> dict[str, FileEntry]:
+        """The code that was pinned to with that *manifest*; without data that once was taken for code.
 
         Raises:
             Invalid: a notebook that is to run is not in it.
         """
-        files = self.content.tree(pinned.snapshot)
+        held = self.content.tree(pinned.snapshot)
+        files = {name: held[name] for name in without_data(held, subject.manifest.stages, outputs_of(manifest))}
         for name in subject.names:
             notebook = subject.manifest.stages[name].notebook
             if notebook not in files:

@@ -9,11 +9,11 @@ import secrets
 import shutil
 import stat
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
-from ..content import ContentStore, MissingContent, UnfitContent, as_tree, is_tree
+from ..content import ContentStore, FileEntry, MissingContent, UnfitContent, as_tree, is_tree
 from ..projects import output_of
 
 DRAFT = re.compile(r"\.[0-9a-f]{16}\.himalia")
@@ -63,6 +63,30 @@ def digest_in(content: ContentStore, produced: Mapping[str, str], path: str) -> 
     if not inside:
         raise MissingContent(f"There is no {path} in {output!r}, as the stage before has made it.")
     return as_tree(content.put_tree(inside))
+
+
+class StageFiles:
+    """Path → digest of what one stage finds: of its inputs (path → digest) what they hold, of all else the code."""
+
+    def __init__(
+        self, tree: Callable[[str], Mapping[str, FileEntry]], code: Mapping[str, str], inputs: Mapping[str, str]
+    ) -> None:
+        self._tree, self._code, self._inputs = tree, code, inputs
+        self._tops = {path.partition("/")[0] for path in inputs}  # most of what is asked for lies elsewhere
+
+    def get(self, path: str) -> str | None:
+        """The digest of a file; None: there is none.
+
+        Raises:
+            MissingContent: the list of a folder's files is not in the content store, or damaged.
+        """
+        if path.partition("/")[0] not in self._tops or (place := output_of(path, self._inputs)) is None:
+            return self._code.get(path)
+        digest = self._inputs[place]
+        if not is_tree(digest):
+            return digest if place == path else None
+        entry = self._tree(digest).get(path[len(place) + 1 :])
+        return entry.digest if entry is not None else None
 
 
 def publish_outputs(content: ContentStore, folder: Path, outputs: Mapping[str, str]) -> list[str]:

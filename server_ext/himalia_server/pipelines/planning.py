@@ -6,7 +6,7 @@ import hashlib
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,11 +18,13 @@ from ..store import StageResult, now
 from .graph import Graph
 from .keys import Change, CodeReader, NotebookUnfit, PackagesReader, Parts, explain, local_modules
 from .locks import read_lock
-from .outputs import differing, digest_in
+from .outputs import StageFiles, differing, digest_in
 from .requests import NOTEBOOK_STAGE
 from .results import KnownResult, find_results, fits, newest_results, outputs_digest
 
 Action = Literal["skip", "run", "later"]
+TREES = 4
+"""Lists of folders that are remembered: many stages may read one, which may be long."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ class Planner:
         self.content = content
         self.reader = CodeReader(lambda digest: content.path(digest).read_bytes())
         self.packages = PackagesReader()
+        self._tree = lru_cache(TREES)(content.tree)
 
     def parts(self, scene: Scene, name: str, produced: dict[str, str]) -> Parts:
         """The parts of a stage's key. *produced*: path → digest of what stages before it made.
@@ -92,11 +95,13 @@ class Planner:
         params = scene.params.get(name, {})
         digest = scene.files[stage.notebook]
         code = self.reader.notebook(digest)
-        modules = local_modules(code.imports, scene.files, scene.roots, self.reader.imports)
+        inputs = {path: digest_in(self.content, produced, path) or scene.files[path] for path in stage.inputs}
+        files = StageFiles(self._tree, scene.files, inputs)
+        modules = local_modules(code.imports, files, scene.roots, self.reader.imports)
         return Parts(
             cells=code.meanings(bool(params)),
             parameters=params,
-            inputs={path: digest_in(self.content, produced, path) or scene.files[path] for path in stage.inputs},
+            inputs=inputs,
             modules=modules,
             environment=self._environment(scene.used_by(name)),
             kernel=code.language,

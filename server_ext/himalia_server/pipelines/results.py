@@ -10,6 +10,7 @@ from typing import Any, Literal
 from sqlalchemy import Row, func, select, update
 from sqlalchemy.orm import Session
 
+from ..projects import output_of
 from ..store import StageResult, now
 from .keys import Parts
 from .keys.parts import canonical
@@ -86,7 +87,14 @@ def record_result(
     key, digest = parts.key, outputs_digest(outputs)
     query = select(StageResult).where(StageResult.project_id == project_id, StageResult.key == key)
     rows = list(session.scalars(query))
-    differs = any(row.outputs_digest != digest and _agree(row.reads, reads) for row in rows)
+    declared = {*parts.inputs, *parts.outputs}
+    differs = any(
+        row.outputs_digest != digest
+        and _agree(row.reads, reads)
+        # made when files were still laid into the folders that are declared: of something else
+        and not any(output_of(path, declared) for path in row.reads)
+        for row in rows
+    )
     trusted = not differs and all(row.trusted for row in rows)
     row = next((row for row in rows if row.outputs_digest == digest), None)
     if row is None:

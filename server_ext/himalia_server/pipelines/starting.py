@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -16,7 +17,17 @@ from himalia_kernels.describing import Description, derived_values, describe_par
 from himalia_kernels.parameters import NotebookUnreadableError, check_parameters
 
 from ..content import ContentStore, FileEntry, UnfitContent
-from ..projects import Manifest, ProjectPaths, StageTable, code_files, output_of
+from ..projects import (
+    Manifest,
+    ProjectPaths,
+    StageTable,
+    code_by_name,
+    code_files,
+    git_names,
+    output_of,
+    outputs_of,
+    without_data,
+)
 from ..service.auth import Principal
 from ..service.context import Change
 from ..service.logs import request_id
@@ -28,7 +39,6 @@ from .models import ParameterView
 from .requests import NOTEBOOK_STAGE, RunRequest
 
 _STAGE_RUNS = cast(Table, StageRun.__table__)
-GIT_SECONDS = 20.0
 NOT_RUNNING, NO_WORKER = "does not run", "has no worker"
 SWEEP_WAITS = "waiting because other runs of this sweep go on"
 
@@ -204,17 +214,27 @@ def check_params(notebook: Path, name: str, stage: StageTable, params: dict[str,
         raise Invalid(f"Stage {name!r} ({stage.notebook}): {text}", field=where)
 
 
-def code_names(folder: Path, subject: Subject) -> list[str]:
-    """Paths of the code, without what is an input (see `input_names`)."""
-    notebooks = {subject.manifest.stages[name].notebook for name in subject.names}
-    return sorted({*code_files(folder, subject.manifest), *notebooks}.difference(input_names(subject)))
+def code_names(folder: Path, manifest: Manifest, subject: Subject) -> list[str]:
+    """Paths of the code, without what is an input (see `input_names`), or lies within one or within an output.
+
+    *manifest*: the project's, whose outputs are no code of a notebook that runs alone either.
+    """
+    names = {*code_files(folder, manifest), *_notebooks(subject)}
+    return sorted(
+        set(without_data(names, subject.manifest.stages, outputs_of(manifest))).difference(input_names(subject))
+    )
 
 
 def input_names(subject: Subject) -> list[str]:
-    """Paths of the inputs that no stage of the run makes."""
+    """Paths of the inputs that no stage of the run makes. The notebooks of its stages are code whoever reads them."""
     stages = [subject.manifest.stages[name] for name in subject.names]
     made = {output for stage in stages for output in stage.outputs}
-    return sorted({path for stage in stages for path in stage.inputs if not output_of(path, made)})
+    names = {path for stage in stages for path in stage.inputs if not output_of(path, made)}
+    return sorted(names - _notebooks(subject))
+
+
+def _notebooks(subject: Subject) -> set[str]:
+    return {subject.manifest.stages[name].notebook for name in subject.names}
 
 
 def take_files(content: ContentStore, folder: Path, names: Iterable[str]) -> dict[str, FileEntry]:
@@ -234,25 +254,37 @@ def take_files(content: ContentStore, folder: Path, names: Iterable[str]) -> dic
     return {name: found[place] for name, place in places.items()}
 
 
-def git_state(folder: Path) -> dict[str, Any]:
-    """`commit`, `branch` and `dirty` of the repository that holds *folder*; empty without one."""
-    # the settings of a folder from elsewhere name no program that is run here
-    base = ["git", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-C", str(folder)]
+def git_state(folder: Path, manifest: Manifest, code: Collection[str]) -> dict[str, Any]:
+    """`commit`, `branch` and `dirty` of the repository that holds *folder*.
+
+    Empty without one, and when it tracks nothing in the folder: then no commit of it tells what runs. `dirty`: what
+    runs is not what the commit holds. A file of the *code* is not tracked (ignored, it runs all the same), or it, or
+    an input that is tracked, was changed, or removed, since. Outputs and what is no part of a run do not count.
+    """
     try:
-        command = [*base, "status", "--porcelain=v2", "--branch", "--untracked-files=no", "--", "."]
-        done = subprocess.run(command, capture_output=True, timeout=GIT_SECONDS, check=False)
-    except (OSError, subprocess.TimeoutExpired):
+        tracked = git_names(folder, "ls-files", "-z", "--cached")
+        command = ("status", "-z", "--porcelain=v2", "--branch", "--untracked-files=no", "--no-renames", "--", ".")
+        lines = git_names(folder, *command) if tracked else None
+        prefix = git_names(folder, "rev-parse", "--show-prefix") if lines and not (folder / ".git").exists() else None
+    except subprocess.TimeoutExpired:
         return {}
-    if done.returncode != 0:
+    if not tracked or lines is None:
         return {}
-    state: dict[str, Any] = {"dirty": False}
-    for line in done.stdout.decode(errors="replace").splitlines():
+    within = prefix[0].rstrip("\n") if prefix else ""
+    inputs = {path for stage in manifest.stages.values() for path in stage.inputs}
+    outputs, called, known = outputs_of(manifest), code_by_name(manifest), set(code)
+    state: dict[str, Any] = {"dirty": not known.issubset(tracked)}
+    for line in lines:
         if line.startswith("# branch.oid "):
             state["commit"] = line.rpartition(" ")[2]
         elif line.startswith("# branch.head "):
             state["branch"] = line.rpartition(" ")[2]
         elif not line.startswith("#"):
-            state["dirty"] = True
+            # before the path stand eight values, of one that is to be merged ten
+            name = line.split(" ", 10 if line.startswith("u") else 8)[-1].removeprefix(within)
+            gone = called(name) and not os.path.lexists(folder / name)  # noqa: PTH - a link may lead nowhere
+            runs = gone or name in known or output_of(name, inputs)
+            state["dirty"] |= bool(runs and not output_of(name, outputs))
     return state if state.get("commit", "(initial)") != "(initial)" else {}
 
 

@@ -100,7 +100,7 @@ class StatusReader:
                 faults[name] = f"{missing[0]} does not exist"
         fit = [name for name in graph.order if name not in faults]
         subject = Subject(manifest, graph, fit, {name: manifest.stages[name].params for name in fit})
-        inputs, code = input_names(subject), take_files(self.content, folder, code_names(folder, subject))
+        inputs, code = input_names(subject), take_files(self.content, folder, code_names(folder, manifest, subject))
         files = {path: entry.digest for path, entry in code.items()}
         try:
             there = self.content.entries_of([folder / path for path in inputs])

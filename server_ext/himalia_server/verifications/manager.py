@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from ..content import ContentStore, UnfitContent
 from ..pipelines import TERMINAL, Options, Pipelines, RunRequest
-from ..projects import Projects, code_files, read_manifest
+from ..projects import Projects, code_files, output_of, read_manifest
 from ..service.auth import Principal
 from ..service.context import Context
 from ..service.once import Once
@@ -51,7 +51,12 @@ class Verifications:
         book = require_notebook(folder, wanted.notebook)
         manifest = read_manifest(folder)
         code = set(code_files(folder, manifest))
-        inputs = [path for path in inputs_of(folder, wanted.notebook, read_cells(book)) if path not in code]
+        named = inputs_of(folder, wanted.notebook, read_cells(book))
+        # what it writes itself as a stage is not laid before it, unless it turns out that it reads it first
+        own = {
+            path for stage in manifest.stages.values() if stage.notebook == wanted.notebook for path in stage.outputs
+        }
+        inputs = [path for path in named if path not in code and output_of(path, own) is None]
         row_id = new_id()
 
         def on_created(session: Session, run: Run) -> None:

@@ -83,6 +83,49 @@ def test_what_goes_along(folder: Path) -> None:
     assert "data/in.csv" not in contents_of(folder, data=False).files
 
 
+FOLDERS = """\
+[project]
+name = "x"
+[stages.a]
+notebook = "data/a.ipynb"
+inputs = ["data"]
+outputs = ["build/parts"]
+[stages.b]
+notebook = "data/a.ipynb"
+inputs = ["build/parts/one.json", "src"]
+"""
+
+
+def test_folders_that_are_inputs_and_outputs(folder: Path) -> None:
+    (folder / "himalia.toml").write_text(FOLDERS)
+    for name in ("data/a.ipynb", "data/deep/x.json", "build/parts/one.json", "build/parts/two.bin"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("{}")
+    (folder / "data" / ".git").mkdir()
+    (folder / "data" / ".git" / "config").write_text("no data")
+    (folder / "data" / "leak").symlink_to("/etc/hostname")
+    (folder / "src" / "m.json").write_text("{}")
+    code = [
+        "README.md",
+        "a.ipynb",
+        "build/out.json",
+        "data/a.ipynb",
+        "himalia.toml",
+        "run.py",
+        "src/m.json",
+        "src/m.py",
+    ]
+    code = sorted([".himalia/environment.lock", *code])
+    data = ["data/big.bin", "data/deep/x.json", "data/in.csv", "data/undeclared.csv"]
+    parts = ["build/parts/one.json", "build/parts/two.bin"]
+    bare = contents_of(folder, data=False)
+    assert (bare.files, bare.left_out) == (code, {"data": 5005})
+    whole = contents_of(folder, data=True)
+    assert (whole.files, whole.left_out) == (sorted([*code, *data]), {})
+    bounded = contents_of(folder, data=True, outputs=True, limit=5006)
+    assert (bounded.files, bounded.left_out) == (sorted([*code, *parts]), {"data": 5005})
+
+
 def test_same_content_same_bytes_and_back(folder: Path, tmp_path: Path) -> None:
     first = exported(folder, tmp_path)
     os.utime(folder / "a.ipynb", (1, 1))

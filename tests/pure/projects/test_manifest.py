@@ -101,6 +101,14 @@ def test_two_stages_cannot_write_one_output() -> None:
         parse_manifest(text + "[stages.b]\nnotebook='b.ipynb'\noutputs=['o']\n")
 
 
+@pytest.mark.parametrize("output", ["books", "books/deep"])
+def test_an_output_holds_no_notebook_of_a_stage(output: str) -> None:
+    text = f"[project]\nname='x'\n[stages.a]\nnotebook='a.ipynb'\noutputs=['{output}']\n"
+    with pytest.raises(ManifestFault, match=r"line 5.*holds the notebook 'books/deep/b.ipynb'"):
+        parse_manifest(text + "[stages.b]\nnotebook='books/deep/b.ipynb'\n")
+    assert parse_manifest(text + "[stages.b]\nnotebook='book/b.ipynb'\n").stages
+
+
 def test_an_absent_manifest_says_what_to_write(tmp_path) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(ManifestFault, match="does not exist") as caught:
         read_manifest(tmp_path)

@@ -13,6 +13,7 @@ from typing import Any, cast
 from sqlalchemy import Table, bindparam, select, update
 
 from ...content import UnfitContent
+from ...projects import output_of
 from ...service import tokens
 from ...service.context import Change
 from ...store import Project, Run, StageRun, now
@@ -180,9 +181,13 @@ class Recorder:
         if row.parts is None or outcome.get("observed") == "none":
             return False
         parts = Parts.load(self.rooms.content.path(row.parts).read_bytes())
-        known = {*parts.inputs, *parts.modules, self.state.manifest.stages[row.stage].notebook}
+        known = {*parts.modules, self.state.manifest.stages[row.stage].notebook}
         files = self.state.scene.files
-        reads = {path: files[path] for path in outcome.get("reads", ()) if path in files and path not in known}
+        reads = {
+            path: files[path]
+            for path in outcome.get("reads", ())
+            if path in files and path not in known and output_of(path, parts.inputs) is None
+        }
         row.outcome = outcome | {"reads": reads}
         recorded: Recorded = "trusted"
         # a notebook that is run by itself, or verified, vouches for no stage: it may see other files, and tracks apart

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
-from ...projects import Manifest, Used
+from ...projects import Manifest, Used, outputs_of, without_data
 from ...store import Project, Run, StageRun
 from ..graph import Graph
 from ..models import GOOD
@@ -95,7 +95,9 @@ class RunState:
         if self._fresh:
             files, graph = self._fresh.files, self._fresh.graph
         else:
-            files = {path: entry.digest for path, entry in self.rooms.content.tree(self.run.snapshot).items()}
+            held, outputs = self.rooms.content.tree(self.run.snapshot), outputs_of(self.manifest)
+            # one that another version of us has taken may hold data as code
+            files = {path: held[path].digest for path in without_data(held, self.manifest.stages, outputs)}
             graph = Graph.of(self.manifest)
         # what is not part of this run is not waited for
         waits = {name: frozenset(o for o in graph.waits[name] if o in self.params) for name in self.params}

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import PurePosixPath
+from typing import Protocol
+
+
+class Files(Protocol):
+    """The digests of files by their paths."""
+
+    def get(self, path: str, /) -> str | None:
+        """The digest of the file at *path*; None: there is none."""
 
 
 def local_modules(
     names: Iterable[str],
-    files: Mapping[str, str],
+    files: Files,
     roots: Iterable[str],
     imports: Callable[[str, str], Iterable[str]],
 ) -> dict[str, str]:
@@ -26,13 +34,13 @@ def local_modules(
     while waiting:
         name = waiting.pop()
         for prefix in prefixes:
-            paths = list(_files_of(name, prefix, files))
-            for path in paths:
+            places = list(_files_of(name, prefix, files))
+            for path, digest in places:
                 if path in found:
                     continue
-                found[path] = files[path]
-                waiting += imports(files[path], _package(path, prefix))
-            if paths:
+                found[path] = digest
+                waiting += imports(digest, _package(path, prefix))
+            if places:
                 break
     return dict(sorted(found.items()))
 
@@ -53,14 +61,15 @@ def imported(tree: ast.Module, package: str = "") -> Iterator[str]:
             yield from (f"{base}.{alias.name}" if base else alias.name for alias in node.names if alias.name != "*")
 
 
-def _files_of(name: str, prefix: str, files: Mapping[str, str]) -> Iterator[str]:
-    """What importing *name* runs below one root: each package on the way, and the module itself."""
+def _files_of(name: str, prefix: str, files: Files) -> Iterator[tuple[str, str]]:
+    """What importing *name* runs below one root, with its digest: each package on the way, and the module itself."""
     parts = name.split(".")
     for length in range(1, len(parts) + 1):
         base = prefix + "/".join(parts[:length])
         for path in (f"{base}/__init__.py", f"{base}.py"):
-            if path in files:
-                yield path
+            digest = files.get(path)
+            if digest is not None:
+                yield path, digest
                 break
 
 

@@ -5,8 +5,8 @@ Stands alone: nothing else of the room is needed to read a project's manifest, o
 
 from .checks import check_folder, digest_of_text
 from .editing import change_key
-from .faults import edges, order, output_of
-from .files import ProjectPaths, code_files
+from .faults import edges, order, output_of, outputs_of
+from .files import ProjectPaths, code_by_name, code_files, git_names, is_module, without_data
 from .manifests import Manifests
 from .reading import ManifestCache, ManifestFault, parse_manifest, read_manifest, read_text
 from .routes import router
@@ -49,11 +49,15 @@ __all__ = [
     "StageTable",
     "change_key",
     "check_folder",
+    "code_by_name",
     "code_files",
     "digest_of_text",
     "edges",
+    "git_names",
+    "is_module",
     "order",
     "output_of",
+    "outputs_of",
     "parse_manifest",
     "read_manifest",
     "read_text",
@@ -61,4 +65,5 @@ __all__ = [
     "schema_text",
     "seconds",
     "size",
+    "without_data",
 ]

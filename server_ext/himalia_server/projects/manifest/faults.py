@@ -168,6 +168,7 @@ def _of_stages(places: Places, manifest: Manifest, known: set[str]) -> Iterator[
     """What no table tells alone: who writes what, and who waits for whom."""
     makers, within = dict[str, str](), dict[str, str]()
     notebooks = {stage.notebook for stage in manifest.stages.values()}
+    around = {str(folder): notebook for notebook in notebooks for folder in PurePosixPath(notebook).parents}
     for name, stage in manifest.stages.items():
         for number, output in enumerate(stage.outputs):
             path = ("stages", name, "outputs", number)
@@ -177,6 +178,8 @@ def _of_stages(places: Places, manifest: Manifest, known: set[str]) -> Iterator[
             if output in notebooks or output == NAME or first in PROTECTED or other:
                 why = f"lies within {other!r}, or the other way round" if other else "is no place for an output"
                 yield places.fault(path, f"{output!r} {why}")
+            elif output in around:  # each run replaces all that is in an output
+                yield places.fault(path, f"{output!r} holds the notebook {around[output]!r}, which it would replace")
             elif output in makers:
                 yield places.fault(path, f"{makers[output]!r} writes {output!r} too")
             makers.setdefault(output, name)
@@ -212,11 +215,20 @@ def edges(manifest: Manifest) -> dict[str, set[str]]:
     }
 
 
+def outputs_of(manifest: Manifest) -> set[str]:
+    """Paths of what the stages make."""
+    return {output for stage in manifest.stages.values() for output in stage.outputs}
+
+
 def output_of(path: str, outputs: Container[str]) -> str | None:
-    """Which of *outputs* an input is, or lies in; None: no stage makes it."""
-    if path in outputs:
-        return path
-    return next((place for folder in PurePosixPath(path).parents if (place := str(folder)) in outputs), None)
+    """Which of *outputs* an input is, or lies in; None: no stage makes it.
+
+    As good for other places that are known by their relative paths; of these, the innermost.
+    """
+    place = path
+    while place and place not in outputs:  # no path objects: there may be a hundred thousand
+        place = place.rpartition("/")[0]
+    return place or None
 
 
 def _circle(waits: dict[str, set[str]], done: set[str]) -> list[str]:

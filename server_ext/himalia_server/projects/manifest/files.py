@@ -7,36 +7,68 @@ import os
 import re
 import stat
 import subprocess
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from .tables import Manifest
+from .faults import output_of, outputs_of
+from .tables import NAME, Manifest, StageTable
 
 PATTERNS = ("*.ipynb", "*.py", "*.toml", "*.sql", "*.json", "*.yaml", "*.yml")
 LIMIT = 10 << 20
 """Bytes; larger files are data and have to be declared as inputs."""
 SKIPPED = {".git", ".himalia", ".ipynb_checkpoints", "__pycache__", "node_modules", ".venv", "venv"}
+SOURCES = "src/"
+"""Where modules lie, with the files that belong to them."""
+_GIT = ("git", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null")
+"""The settings of a folder from elsewhere name no program that is run here."""
+_GIT_SECONDS = 60
 
 
 def code_files(folder: Path, manifest: Manifest, more: tuple[str, ...] = ()) -> list[str]:
     """Relative POSIX paths of the code: what git tracks or would track, by `PATTERNS`, *more* of them, and
     `[snapshot] include`.
 
-    Without git: all files below the folder. Stage outputs and files above `LIMIT` are left out; symbolic links that
-    leave the folder too.
+    Without git: all files below the folder. Stage outputs, what lies within them, and files above `LIMIT` are left
+    out; symbolic links that leave the folder too.
     """
-    outputs = {output for stage in manifest.stages.values() for output in stage.outputs}
+    called, paths = code_by_name(manifest, more), ProjectPaths(folder)
+    names = _from_git(folder) or _from_walk(folder)
+    return sorted(name for name in names if called(name) and _is_code(f"{folder}/{name}") and name in paths)
+
+
+def code_by_name(manifest: Manifest, more: tuple[str, ...] = ()) -> Callable[[str], bool]:
+    """Whether a file of that relative path would be code, as far as its name tells; *more*: further patterns."""
+    outputs = outputs_of(manifest)
     wanted = _one_of((*PATTERNS, *more, *manifest.snapshot.include))
-    paths = ProjectPaths(folder)
-    return sorted(
-        name
-        for name in _from_git(folder) or _from_walk(folder)
-        if name not in outputs
-        and SKIPPED.isdisjoint(name.split("/"))
-        and (wanted(name) or wanted(name.rpartition("/")[2]))
-        and _is_code(f"{folder}/{name}")
-        and name in paths
-    )
+
+    def called(name: str) -> bool:
+        return bool(
+            (wanted(name) or wanted(name.rpartition("/")[2]))
+            and SKIPPED.isdisjoint(name.split("/"))
+            and output_of(name, outputs) is None
+        )
+
+    return called
+
+
+def without_data(names: Iterable[str], stages: Mapping[str, StageTable], outputs: Container[str]) -> Iterator[str]:
+    """Those of *names* that do not lie within *outputs*, nor as data within an input of *stages*.
+
+    The inputs of all stages of a pipeline count, whichever run: what a stage finds does not hang on which others run
+    beside it. Notebooks and modules (with all that lies in src/) stay code within an input that is a folder, for
+    stages that use them without having declared it. Inputs themselves stay, and the notebooks of stages.
+    """
+    inputs = {path for stage in stages.values() for path in stage.inputs}
+    notebooks = {stage.notebook for stage in stages.values()}
+    for name in names:
+        declared = name in notebooks or name in inputs
+        if declared or (output_of(name, outputs) is None and (is_module(name) or output_of(name, inputs) is None)):
+            yield name
+
+
+def is_module(name: str) -> bool:
+    """Whether a file is a notebook or a module, or belongs to one."""
+    return name.endswith((".py", ".ipynb")) or name.startswith(SOURCES)
 
 
 class ProjectPaths:
@@ -85,14 +117,30 @@ def _is_code(path: str) -> bool:
 
 
 def _from_git(folder: Path) -> list[str]:
-    if not (folder / ".git").exists():
+    """What git tracks or would track; empty when no repository has anything to say about the folder.
+
+    One around the project counts when the manifest is among that. A project may lie below a repository that does not
+    mean it (a home directory with its settings, a folder that is ignored), and would be left without its code.
+    """
+    own = (folder / ".git").exists()
+    if not own and not any((above / ".git").exists() for above in folder.resolve().parents):
         return []
-    # the settings of a folder from elsewhere name no program that is run here
-    harmless = ["-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"]
-    command = ["git", *harmless, "-C", str(folder), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    done = subprocess.run(command, capture_output=True, timeout=60, check=False)
+    names = git_names(folder, "ls-files", "-z", "--cached", "--others", "--exclude-standard") or []
+    return names if own or NAME in names else []
+
+
+def git_names(folder: Path, *command: str) -> list[str] | None:
+    """What a command of git prints, run in *folder*, as texts that end with a zero byte.
+
+    None: it failed, or there is no git here. Raises subprocess.TimeoutExpired.
+    """
+    line = [*_GIT, "-C", str(folder), *command]
+    try:
+        done = subprocess.run(line, capture_output=True, timeout=_GIT_SECONDS, check=False)
+    except FileNotFoundError:
+        return None
     if done.returncode != 0:
-        return []
+        return None
     return [name for name in done.stdout.decode(errors="surrogateescape").split("\0") if name]
 
 
