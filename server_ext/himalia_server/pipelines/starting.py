@@ -282,7 +282,7 @@ def git_state(folder: Path, manifest: Manifest, code: Collection[str]) -> dict[s
         elif not line.startswith("#"):
             # before the path stand eight values, of one that is to be merged ten
             name = line.split(" ", 10 if line.startswith("u") else 8)[-1].removeprefix(within)
-            gone = called(name) and not os.path.lexists(folder / name)  # noqa: PTH - a link may lead nowhere
+            gone = called(name) and not os.path.lexists(folder / name)  # a link may lead nowhere
             runs = gone or name in known or output_of(name, inputs)
             state["dirty"] |= bool(runs and not output_of(name, outputs))
     return state if state.get("commit", "(initial)") != "(initial)" else {}

@@ -138,6 +138,17 @@ params = { seed = [1, 2] }
     assert "the value given is text" in problem.message
 
 
+def test_an_input_may_be_a_folder(tmp_path: Path) -> None:
+    notebook(tmp_path / "train.ipynb")
+    (tmp_path / "himalia.toml").write_text(
+        '[project]\nname = "x"\n[stages.train]\nnotebook = "train.ipynb"\ninputs = ["data"]\n'
+    )
+    (problem,) = check_folder(tmp_path).items
+    assert "data does not exist, and no stage makes it" in problem.message
+    (tmp_path / "data").mkdir()
+    assert check_folder(tmp_path).items == []
+
+
 def test_the_command_needs_no_service_and_fails_on_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HIMALIA_HOME", str(tmp_path / "none"))
     manifest = tmp_path / "himalia.toml"

@@ -99,7 +99,7 @@ def _with_files(places: Places, manifest: Manifest, folder: Path) -> Iterator[Fa
             where: Keys = ("stages", name, "inputs", number)
             if output_of(path, made):
                 continue
-            if not (folder / path).is_file():
+            if not (folder / path).exists():
                 hint = _near(path, [*made, *files]) or "Put the file there, or name the stage that makes it."
                 yield places.fault(where, f"{path} does not exist, and no stage makes it", hint)
             elif not _inside(folder / path, folder):
