@@ -45,6 +45,7 @@ from .starting import (
     warnings_of,
 )
 from .status import StatusReader
+from .status_models import PipelineView
 from .sweeps import Sweeps
 from .views import options_of
 
@@ -100,8 +101,7 @@ class Pipelines:
         """Check a request, and take the snapshot. Raises as `start` does."""
         folder = Path(project.path)
         manifest = pinned_manifest(request.pinned) if request.pinned else read_manifest(folder)
-        subject = self.subject(manifest, request)
-        check_stages(folder, subject, request, lambda name: self.cluster_fault(project, name), project.slug)
+        subject = self._checked(project, manifest, request)
         self._require_environments(project, subject)
         if request.pinned:
             components, code = request.pinned.components, request.pinned.code
@@ -120,6 +120,25 @@ class Pipelines:
         if not (request.kind == "pipeline" and request.trigger == "person"):
             options["publish"] = False  # what nobody has asked for now does not change the folder that people work in
         return Prepared(request, subject, components, code, files, snapshot, options)
+
+    def plan(self, principal: Principal, project: Project, request: RunRequest) -> PipelineView:
+        """What `start` would do, stage by stage. Puts code into the content store; changes nothing else.
+
+        Raises:
+            Invalid: see `start`.
+        """
+        folder = Path(project.path)
+        manifest = read_manifest(folder)
+        subject = self._checked(project, manifest, request)
+        code = self._files(folder, subject, self.components(principal, project, manifest))
+        return self.status.plan(project, subject, code, force=request.options.force)
+
+    def _checked(self, project: Project, manifest: Manifest, request: RunRequest) -> Subject:
+        """What is run, when nothing is known by which it would fail."""
+        subject = self.subject(manifest, request)
+        folder = Path(project.path)
+        check_stages(folder, subject, request, lambda name: self.cluster_fault(project, name), project.slug)
+        return subject
 
     def pin(self, principal: Principal, project: Project, request: RunRequest) -> Pinned:
         """The code of a project as it is now, for runs to come. Checked as if it was run now.
