@@ -2339,6 +2339,47 @@ export interface components {
             text: string;
         };
         /**
+         * ChangedFile
+         * @description A file or folder that a stage reads. `part`: "input", "module", or "read" (it does not declare it).
+         *
+         *     `files`: of a folder, those that differ, the first of them; `left_out`: how many more there are.
+         */
+        ChangedFile: {
+            /** Path */
+            path: string;
+            /** Change */
+            change: string;
+            /** Old Digest */
+            old_digest: string | null;
+            /** New Digest */
+            new_digest: string | null;
+            /** Old Size */
+            old_size: number | null;
+            /** New Size */
+            new_size: number | null;
+            /** Note */
+            note: string | null;
+            /** Diff */
+            diff: string | null;
+            /**
+             * Cut
+             * @default false
+             */
+            cut: boolean;
+            /** Part */
+            part: string;
+            /**
+             * Files
+             * @default []
+             */
+            files: components["schemas"]["FileDifference"][];
+            /**
+             * Left Out
+             * @default 0
+             */
+            left_out: number;
+        };
+        /**
          * ChildView
          * @description A process that the service started.
          */
@@ -2550,7 +2591,7 @@ export interface components {
             /** Api */
             api: components["schemas"]["ApiChange"][];
             /** Files */
-            files: components["schemas"]["himalia_server__components__models__FileChange"][];
+            files: components["schemas"]["FileChange"][];
             /** Breaking */
             breaking: boolean;
             /** Faults */
@@ -3033,6 +3074,20 @@ export interface components {
             others: components["schemas"]["OtherEnvironment"][];
         };
         /**
+         * FileChange
+         * @description A file that differs. `diff`: unified; null for what is no text. `cut`: it has more lines than are shown.
+         */
+        FileChange: {
+            /** Path */
+            path: string;
+            /** Change */
+            change: string;
+            /** Diff */
+            diff: string | null;
+            /** Cut */
+            cut: boolean;
+        };
+        /**
          * FileDifference
          * @description How a file is not what it was. `change`: "changed", "added" or "removed".
          *
@@ -3050,13 +3105,13 @@ export interface components {
             /** New Digest */
             new_digest: string | null;
             /** Old Size */
-            old_size?: number | null;
+            old_size: number | null;
             /** New Size */
-            new_size?: number | null;
+            new_size: number | null;
             /** Note */
-            note?: string | null;
+            note: string | null;
             /** Diff */
-            diff?: string | null;
+            diff: string | null;
             /**
              * Cut
              * @default false
@@ -4713,7 +4768,7 @@ export interface components {
             /** Cells */
             cells: components["schemas"]["CellChange"][];
             /** Files */
-            files: components["schemas"]["himalia_server__pipelines__status_models__FileChange"][];
+            files: components["schemas"]["ChangedFile"][];
             /** Files Left Out */
             files_left_out: number;
         };
@@ -5445,61 +5500,6 @@ export interface components {
             preload: string[] | null;
             /** Key */
             key: string;
-        };
-        /**
-         * FileChange
-         * @description A file that differs. `diff`: unified; null for what is no text. `cut`: it has more lines than are shown.
-         */
-        himalia_server__components__models__FileChange: {
-            /** Path */
-            path: string;
-            /** Change */
-            change: string;
-            /** Diff */
-            diff: string | null;
-            /** Cut */
-            cut: boolean;
-        };
-        /**
-         * FileChange
-         * @description A file or folder that a stage reads. `part`: "input", "module", or "read" (it does not declare it).
-         *
-         *     `files`: of a folder, those that differ, the first of them; `left_out`: how many more there are.
-         */
-        himalia_server__pipelines__status_models__FileChange: {
-            /** Path */
-            path: string;
-            /** Change */
-            change: string;
-            /** Old Digest */
-            old_digest: string | null;
-            /** New Digest */
-            new_digest: string | null;
-            /** Old Size */
-            old_size?: number | null;
-            /** New Size */
-            new_size?: number | null;
-            /** Note */
-            note?: string | null;
-            /** Diff */
-            diff?: string | null;
-            /**
-             * Cut
-             * @default false
-             */
-            cut: boolean;
-            /** Part */
-            part: string;
-            /**
-             * Files
-             * @default []
-             */
-            files: components["schemas"]["FileDifference"][];
-            /**
-             * Left Out
-             * @default 0
-             */
-            left_out: number;
         };
         /**
          * Problem

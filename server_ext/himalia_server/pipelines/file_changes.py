@@ -16,7 +16,7 @@ from ..content import ContentStore, FileEntry, MissingContent, UnfitContent, is_
 from ..projects import ProjectPaths
 from .differences import text_difference
 from .keys import Parts
-from .status_models import FileChange, FileDifference
+from .status_models import ChangedFile, FileDifference
 
 TEXT_BYTES = 256 << 10
 """Of either text, that is compared line by line."""
@@ -37,7 +37,7 @@ HIDDEN = "its lines are for contributors of the project"
 class Differing:
     """A path of the project that a stage reads, and its digest then and now. None: it was not, or is not, read.
 
-    `part`: as in `FileChange`.
+    `part`: as in `ChangedFile`.
     """
 
     part: str
@@ -66,12 +66,12 @@ class FileChanges:
         self._paths = ProjectPaths(folder)
         self._left = DIFFS
 
-    def tell(self, differing: list[Differing]) -> list[FileChange]:
+    def tell(self, differing: list[Differing]) -> list[ChangedFile]:
         """All of them, or the first `FILES`."""
         return [self._tell(one) for one in differing[:FILES]]
 
-    def _tell(self, one: Differing) -> FileChange:
-        change = FileChange(
+    def _tell(self, one: Differing) -> ChangedFile:
+        change = ChangedFile(
             part=one.part, path=one.path, change=_word(one.old, one.new), old_digest=one.old, new_digest=one.new
         )
         if one.path not in self._paths:
@@ -85,7 +85,7 @@ class FileChanges:
             self._compare(change)
         return change
 
-    def _tell_folder(self, change: FileChange) -> None:
+    def _tell_folder(self, change: ChangedFile) -> None:
         old, new = change.old_digest, change.new_digest
         if old is not None and new is not None and is_tree(old) != is_tree(new):
             change.old_size, change.new_size = self._size(old), self._size(new, change.path)
@@ -150,10 +150,13 @@ class FileChanges:
         except (MissingContent, UnfitContent, OSError):
             change.note = BUSY
             return
-        if self._left and old is not None and new is not None:
-            change.diff, change.cut, note = text_difference(old, new)
+        if old is not None and new is not None:
+            if self._left:
+                change.diff, change.cut, note = text_difference(old, new)
+                self._left -= change.diff is not None
+            else:
+                note = f"its lines are not compared: {DIFFS} other files were"
             notes.append(note)
-            self._left -= change.diff is not None
         change.note = "; ".join(note for note in notes if note) or None
 
     def _place(self, digest: str, path: str | None) -> Path:
@@ -202,15 +205,16 @@ class FileChanges:
         """How many lines more a table has."""
         assert change.old_digest is not None
         assert change.new_digest is not None
-        if PurePosixPath(change.path).suffix.lower() not in TABLES:
+        largest = max(change.old_size or 0, change.new_size or 0)
+        if PurePosixPath(change.path).suffix.lower() not in TABLES or largest > TABLE_BYTES:
             return None
         before = _count(self._place(change.old_digest, None))
         after = _count(self._place(change.new_digest, change.path))
-        if before is None or after is None:
-            return None
         if before == after:
-            return f"{after:,} lines, as before"
-        return f"{abs(after - before):,} lines {'more' if after > before else 'fewer'}: {before:,} → {after:,}"
+            return "it has as many lines as before"
+        count = abs(after - before)
+        lines = "1 line" if count == 1 else f"{count:,} lines"
+        return f"{lines} {'more' if after > before else 'fewer'}: {before:,} → {after:,}"
 
 
 def _word(old: object, new: object) -> str:
@@ -224,12 +228,10 @@ def _read(path: Path, most: int) -> bytes | None:
     return data if len(data) <= most else None
 
 
-def _count(path: Path) -> int | None:
-    """The lines of a file; None: it is larger than `TABLE_BYTES`."""
+def _count(path: Path) -> int:
+    """The lines of a file, of its first `TABLE_BYTES`."""
     lines, left, last = 0, TABLE_BYTES, b""
     with os.fdopen(open_plain(str(path)), "rb") as file:
-        while block := file.read(1 << 20):
+        while left > 0 and (block := file.read(1 << 20)):
             lines, left, last = lines + block.count(b"\n"), left - len(block), block[-1:]
-            if left < 0:
-                return None
     return lines + (last not in (b"", b"\n"))

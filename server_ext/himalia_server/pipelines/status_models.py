@@ -45,6 +45,7 @@ class FileDifference(BaseModel):
     more differs than it shows.
     """
 
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
     path: str
     change: str
     old_digest: str | None
@@ -56,7 +57,7 @@ class FileDifference(BaseModel):
     cut: bool = False
 
 
-class FileChange(FileDifference):
+class ChangedFile(FileDifference):
     """A file or folder that a stage reads. `part`: "input", "module", or "read" (it does not declare it).
 
     `files`: of a folder, those that differ, the first of them; `left_out`: how many more there are.
@@ -113,7 +114,7 @@ class StageChanges(BaseModel):
     why: str
     changes: list[ChangeView]
     cells: list[CellChange]
-    files: list[FileChange]
+    files: list[ChangedFile]
     files_left_out: int
 
 
