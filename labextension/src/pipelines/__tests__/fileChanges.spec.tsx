@@ -89,6 +89,8 @@ describe('what has changed in a stage', () => {
       files: [file('parts', { old_digest: `tree:${OLD}`, files: [inner], left_out: 7 })]
     });
     expect(screen.getByLabelText('What has changed in parts/one.txt')).toBeTruthy();
+    expect(folds()[0].textContent).toContain('aaaaaaaaaa (10 B) → bbbbbbbbbb (2 KiB)');
+    expect(folds()[0].textContent).not.toContain('tree:');
     const rows = screen.getAllByRole('listitem').map(({ textContent }) => textContent);
     expect(rows[0]).toContain('parts/one.txt changed');
     expect(rows[1]).toBe('and 7 more');
