@@ -198,3 +198,33 @@ def test_a_file_that_is_not_declared_is_why_it_runs(site: Lab, folder: Path) -> 
     assert [(file["part"], file["diff"]) for file in found["files"]] == [
         ("read", '@@ -1 +1 @@\n-{"deep": 2}\n+{"deep": 3}')
     ]
+
+
+def test_components_are_looked_at_and_not_taken(site: Lab) -> None:
+    for slug in ("lib", "user"):
+        (site.root / "projects" / slug / "src").mkdir(parents=True)
+    library, folder = site.root / "projects" / "lib", site.root / "projects" / "user"
+    write_project(library, "lib", {}, {})
+    (library / "src" / "tool.py").write_text("def double(n):\n    return 2 * n\n")
+    site.post("/projects", {"name": "lib", "path": str(library)})
+    site.post("/projects/lib/components", {"name": "tool", "version": "1"})
+    book = ["n = 1", "import tool", "open('build/n', 'w').write(str(tool.double(n)))"]
+    write_project(folder, "user", {"a": {"notebook": "a.ipynb", "outputs": ["build/n"]}}, {"a.ipynb": book})
+    text = (folder / "himalia.toml").read_text().replace("[project]", '[project]\nuses = ["lib/tool@1"]')
+    (folder / "himalia.toml").write_text(text)
+    site.post("/projects", {"name": "user", "path": str(folder)})
+
+    # who sees both projects may have the component used by a run, a plan does not give it to the project yet
+    assert site.post("/projects/user/pipeline/plan", {}, status=200)["stages"][0]["state"] == "new"
+    viewer = site.token("user", "viewer")
+    refused = site.request("POST", "/projects/user/pipeline/plan", viewer, json={})
+    assert (refused.status_code, refused.json()["field"]) == (422, "project.uses"), refused.text
+
+    run_id = site.post("/projects/user/runs", {})["id"]
+    assert site.wait_run("user", run_id)["status"] == "succeeded"
+    for stages in (
+        site.get("/projects/user/pipeline")["stages"],
+        site.post("/projects/user/pipeline/plan", {}, status=200)["stages"],
+    ):
+        assert [(stage["state"], stage["why"]) for stage in stages] == [("up_to_date", "unchanged")]
+    assert site.request("POST", "/projects/user/pipeline/plan", viewer, json={}).status_code == 200

@@ -61,6 +61,8 @@ class Pipelines:
         """Why a cluster of the project cannot run stages, if so."""
         self.components: Callable[[Principal, Project, Manifest], dict[str, str]] = lambda *_: {}
         """Digests of what a run uses of other projects, by name and version."""
+        self.would_use: Callable[[Principal | None, Project, Manifest], dict[str, str]] = lambda *_: {}
+        """As `components`, without giving any to the project; of None what it has anyway."""
         self.component_files: Callable[[dict[str, str]], dict[str, FileEntry]] = lambda _digests: {}
         """These, as they lie in a snapshot."""
         self._stopping = threading.Event()
@@ -70,7 +72,7 @@ class Pipelines:
         self.history = History(context, content, tracking)
         self.retention = Retention(context, projects, content)
         self.sweeps = Sweeps(context, self)
-        self.status = StatusReader(context.database, projects, content, self.planner)
+        self.status = StatusReader(context.database, projects, content, self.planner, self._used_files)
         self.rooms = Rooms(
             context,
             projects,
@@ -130,7 +132,7 @@ class Pipelines:
         folder = Path(project.path)
         manifest = read_manifest(folder)
         subject = self._checked(project, manifest, request)
-        code = self._files(folder, subject, self.components(principal, project, manifest))
+        code = self._files(folder, subject, self.would_use(principal, project, manifest))
         return self.status.plan(project, subject, code, force=request.options.force)
 
     def _checked(self, project: Project, manifest: Manifest, request: RunRequest) -> Subject:
@@ -212,6 +214,13 @@ class Pipelines:
     def _files(self, folder: Path, subject: Subject, components: dict[str, str]) -> dict[str, FileEntry]:
         """The code as it is now, and that of the components: a stage's files are one tree, whatever becomes of them."""
         return take_files(self.content, folder, code_names(folder, subject)) | self.component_files(components)
+
+    def _used_files(self, project: Project, manifest: Manifest) -> dict[str, FileEntry]:
+        """Files of the components that a project uses; none when one is not there, which a run would say."""
+        try:
+            return self.component_files(self.would_use(None, project, manifest))
+        except (Invalid, MissingContent):
+            return {}
 
     def _pinned_files(self, subject: Subject, pinned: Pinned) -> dict[str, FileEntry]:
         """The code that was pinned.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from sqlalchemy import select
@@ -28,8 +28,17 @@ STATES = {"skip": "up_to_date", "run": "changed", "later": "waits"}
 class StatusReader:
     """Reads the state of pipelines. Puts code into the content store, as a run would; changes nothing else."""
 
-    def __init__(self, database: Database, projects: Projects, content: ContentStore, planner: Planner) -> None:
+    def __init__(
+        self,
+        database: Database,
+        projects: Projects,
+        content: ContentStore,
+        planner: Planner,
+        used: Callable[[Project, Manifest], dict[str, FileEntry]],
+    ) -> None:
+        """*used*: the files of the components that a project uses."""
         self.database, self.projects, self.content, self.planner = database, projects, content, planner
+        self._used = used
 
     def read(self, project: Project) -> PipelineView:
         """All stages of the project as it is now, each after those it waits for."""
@@ -130,7 +139,8 @@ class StatusReader:
                 faults[name] = f"{missing[0]} does not exist"
         fit = [name for name in graph.order if name not in faults]
         subject = Subject(manifest, graph, fit, {name: manifest.stages[name].params for name in fit})
-        return self._seen(project, subject, take_files(self.content, folder, code_names(folder, subject))), faults
+        code = take_files(self.content, folder, code_names(folder, subject)) | self._used(project, manifest)
+        return self._seen(project, subject, code), faults
 
     def _seen(self, project: Project, subject: Subject, code: Mapping[str, FileEntry], *, force: bool = False) -> Scene:
         """What a run of *subject* would see, whose inputs are looked at where they are: nothing of them is stored."""
