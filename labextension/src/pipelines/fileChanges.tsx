@@ -18,7 +18,10 @@ export function FileChanges(props: {
       {files.map((file, index) => (
         <details key={`${file.part} ${file.path}`} className="jp-Himalia-diff" open={index < open}>
           <summary>
-            {partWord(file.part, trans)} <code>{file.path}</code> {changeWord(file, trans)}
+            {partWord(file.part, trans)} <code>{file.path}</code>{' '}
+            {file.change === 'removed' && file.part !== 'read'
+              ? trans.__('is no longer used')
+              : changeWord(file, trans)}
           </summary>
           <What file={file} trans={trans} />
           {file.files.length > 0 && (

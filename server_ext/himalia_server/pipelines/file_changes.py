@@ -27,6 +27,7 @@ FILES, INSIDE = 200, 100
 DIFFS, DIFFS_INSIDE = 10, 5
 """Those of them whose lines are compared."""
 TABLES = {".csv", ".tsv"}
+ORDER = ("changed", "added", "removed")
 GONE = "what it held at that time is no longer kept"
 BUSY = "it is being changed just now"
 OUTSIDE = "it leads out of the project"
@@ -123,7 +124,7 @@ class FileChanges:
             change.files.append(inner)
         change.left_out = len(names) - len(change.files)
         counts = Counter(_word(before.get(name), after.get(name)) for name in names)
-        change.note = "files: " + ", ".join(f"{counts[word]:,} {word}" for word in ("changed", "added", "removed"))
+        change.note = "files: " + ", ".join(f"{counts[word]:,} {word}" for word in ORDER if counts[word])
 
     def _files_now(self, path: str, digest: str) -> dict[str, FileEntry]:
         try:

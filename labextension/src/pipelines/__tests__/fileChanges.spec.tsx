@@ -73,12 +73,14 @@ describe('what has changed in a stage', () => {
     await show({
       files: [
         file('table.csv', { note: '2 lines more: 2 → 4' }),
+        file('old.txt', { change: 'removed', new_digest: null, new_size: null }),
         file('conf.json', { part: 'read', change: 'removed', new_digest: null, new_size: null })
       ],
       files_left_out: 3
     });
     expect(folds()[0].textContent).toContain('2 lines more: 2 → 4');
-    expect(folds()[1].textContent).toBe('Read, not declared: conf.json is goneaaaaaaaaaa (10 B)');
+    expect(folds()[1].textContent).toContain('Input old.txt is no longer used');
+    expect(folds()[2].textContent).toBe('Read, not declared: conf.json is goneaaaaaaaaaa (10 B)');
     expect(screen.queryByLabelText(/What has changed in/)).toBeNull();
     expect(screen.getByText('3 files more differ.')).toBeTruthy();
   });
