@@ -75,7 +75,7 @@ class PipelineMagics(Magics):
         %pipeline                                   each stage: whether it would run, and why
         %pipeline run                               run what is not up to date; returns the run at once
         %pipeline run --to train -p train.seed=7    only up to a stage, with another parameter
-        %pipeline diff STAGE                        what has changed since its last result, cell by cell
+        %pipeline diff STAGE                        what has changed since its last result, line by line
 
         A run goes on whatever becomes of this kernel; `.wait()` of what is returned waits for its end.
         """

@@ -97,21 +97,25 @@ class StageDiff:
     """What has changed since the last result of a stage.
 
     ``changes``: a sentence each. ``cells``: number of the cell in the notebook (from 1; None: it is gone) and the
-    difference in the unified form.
+    difference in the unified form. ``files``: path and difference of the short texts among the files that it reads.
     """
 
     stage: str
     why: str
     changes: tuple[str, ...]
     cells: tuple[tuple[int | None, str], ...]
+    files: tuple[tuple[str, str], ...]
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> StageDiff:
         cells = tuple((None if c["number"] is None else int(c["number"]) + 1, str(c["diff"])) for c in data["cells"])
-        return cls(str(data["stage"]), str(data["why"]), tuple(str(c["text"]) for c in data["changes"]), cells)
+        found = (each for file in data["files"] for each in (file, *file["files"]))
+        files = tuple((str(file["path"]), str(file["diff"])) for file in found if file["diff"] is not None)
+        return cls(str(data["stage"]), str(data["why"]), tuple(str(c["text"]) for c in data["changes"]), cells, files)
 
     def _titled(self) -> list[tuple[str, str]]:
-        return [("a cell that is gone" if number is None else f"cell {number}", diff) for number, diff in self.cells]
+        cells = [("a cell that is gone" if number is None else f"cell {number}", diff) for number, diff in self.cells]
+        return [*cells, *self.files]
 
     def __repr__(self) -> str:
         lines = [f"Stage {self.stage}: {self.why}", *(f"  • {change}" for change in self.changes)]
@@ -121,5 +125,5 @@ class StageDiff:
 
     def _repr_html_(self) -> str:
         changes = "".join(f"<li>{html.escape(change)}</li>" for change in self.changes)
-        cells = "".join(f"<p>{title}</p><pre>{html.escape(diff)}</pre>" for title, diff in self._titled())
+        cells = "".join(f"<p>{html.escape(title)}</p><pre>{html.escape(diff)}</pre>" for title, diff in self._titled())
         return html_card(f"Stage {self.stage}: {self.why}", [], (f"<ul>{changes}</ul>" if changes else "") + cells)

@@ -113,6 +113,7 @@ ROUTES: dict[tuple[str, str], Needs] = {
     ("GET", f"{PROJECT}/runs/{{run_id}}/stages/{{stage}}/attempts/{{number}}/log"): Needs.SEE,
     ("GET", f"{PROJECT}/pipeline"): Needs.SEE,
     ("GET", f"{PROJECT}/pipeline/stages/{{stage}}/changes"): Needs.SEE,
+    ("POST", f"{PROJECT}/pipeline/plan"): Needs.SEE,
     ("GET", f"{PROJECT}/pipeline/parameters"): Needs.SEE,
     ("POST", f"{PROJECT}/sweeps"): Needs.EDIT,
     ("GET", f"{PROJECT}/sweeps/{{sweep_id}}"): Needs.SEE,

@@ -1867,11 +1867,31 @@ export interface paths {
         };
         /**
          * Stage Changes
-         * @description What has changed since the last result of a stage, with the cells that differ.
+         * @description What has changed since the last result of a stage, with the cells and files that differ.
          */
         get: operations["stage_changes_api_v1_projects__slug__pipeline_stages__stage__changes_get"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{slug}/pipeline/plan": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Plan Run
+         * @description What a run with these options and parameters would do; refused as that run would be. Nothing is changed.
+         */
+        post: operations["plan_run_api_v1_projects__slug__pipeline_plan_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2317,6 +2337,47 @@ export interface components {
             name: string;
             /** Text */
             text: string;
+        };
+        /**
+         * ChangedFile
+         * @description A file or folder that a stage reads. `part`: "input", "module", or "read" (it does not declare it).
+         *
+         *     `files`: of a folder, those that differ, the first of them; `left_out`: how many more there are.
+         */
+        ChangedFile: {
+            /** Path */
+            path: string;
+            /** Change */
+            change: string;
+            /** Old Digest */
+            old_digest: string | null;
+            /** New Digest */
+            new_digest: string | null;
+            /** Old Size */
+            old_size: number | null;
+            /** New Size */
+            new_size: number | null;
+            /** Note */
+            note: string | null;
+            /** Diff */
+            diff: string | null;
+            /**
+             * Cut
+             * @default false
+             */
+            cut: boolean;
+            /** Part */
+            part: string;
+            /**
+             * Files
+             * @default []
+             */
+            files: components["schemas"]["FileDifference"][];
+            /**
+             * Left Out
+             * @default 0
+             */
+            left_out: number;
         };
         /**
          * ChildView
@@ -3024,6 +3085,37 @@ export interface components {
             /** Diff */
             diff: string | null;
             /** Cut */
+            cut: boolean;
+        };
+        /**
+         * FileDifference
+         * @description How a file is not what it was. `change`: "changed", "added" or "removed".
+         *
+         *     Sizes are in bytes, of a folder those of its files together; null: not known, or there is none. `note`: what there
+         *     is to say, a sentence without its full stop. `diff`: of a short text, in the unified form, without its head; `cut`:
+         *     more differs than it shows.
+         */
+        FileDifference: {
+            /** Path */
+            path: string;
+            /** Change */
+            change: string;
+            /** Old Digest */
+            old_digest: string | null;
+            /** New Digest */
+            new_digest: string | null;
+            /** Old Size */
+            old_size: number | null;
+            /** New Size */
+            new_size: number | null;
+            /** Note */
+            note: string | null;
+            /** Diff */
+            diff: string | null;
+            /**
+             * Cut
+             * @default false
+             */
             cut: boolean;
         };
         /**
@@ -3919,6 +4011,44 @@ export interface components {
             stages: components["schemas"]["StageStatus"][];
         };
         /**
+         * PlanRequest
+         * @description Tell what a run of the pipeline as it is now would do.
+         * @example {
+         *       "options": {
+         *         "from": [
+         *           "train"
+         *         ]
+         *       },
+         *       "params": {
+         *         "train": {
+         *           "seed": 11
+         *         }
+         *       }
+         *     }
+         */
+        PlanRequest: {
+            /**
+             * Params
+             * @description Per stage: parameters that differ from the manifest's.
+             * @default {}
+             */
+            params: {
+                [key: string]: {
+                    [key: string]: unknown;
+                };
+            };
+            /**
+             * @default {
+             *       "only": [],
+             *       "from": [],
+             *       "to": [],
+             *       "force": false,
+             *       "keep_going": false
+             *     }
+             */
+            options: components["schemas"]["Options"];
+        };
+        /**
          * Prediction
          * @description An answer of the endpoint. `milliseconds`: from the service's question to the gateway's answer.
          */
@@ -4623,7 +4753,10 @@ export interface components {
         };
         /**
          * StageChanges
-         * @description What differs from the last result of a stage; `cells`: the code cells that do, as far as that is known still.
+         * @description What differs from the last result of a stage, as far as that is known still.
+         *
+         *     `cells`: the code cells that do; `files`: inputs, modules, and files that it read without declaring them, the first
+         *     of them; `files_left_out`: how many more there are.
          */
         StageChanges: {
             /** Stage */
@@ -4634,6 +4767,10 @@ export interface components {
             changes: components["schemas"]["ChangeView"][];
             /** Cells */
             cells: components["schemas"]["CellChange"][];
+            /** Files */
+            files: components["schemas"]["ChangedFile"][];
+            /** Files Left Out */
+            files_left_out: number;
         };
         /**
          * StageClaim
@@ -18066,6 +18203,125 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["StageChanges"];
+                };
+            };
+            /** @description Unreadable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Invalid input */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    plan_run_api_v1_projects__slug__pipeline_plan_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The project's name. */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PlanRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PipelineView"];
                 };
             };
             /** @description Unreadable */

@@ -5,8 +5,11 @@ import { at } from '../api/request';
 import type { StageChanges, StageStatus } from '../api/types';
 import { Diff, PartBody, useAnswer } from '../components';
 import type { IHimalia } from '../tokens';
+import { FileChanges } from './fileChanges';
 
-/** Why a stage would run: what differs from its last result, cell by cell. */
+const UNFOLDED = 3;
+
+/** Why a stage would run: what differs from its last result, cell by cell and file by file. */
 export function Changes(props: {
   himalia: IHimalia;
   slug: string;
@@ -37,10 +40,10 @@ export function Changes(props: {
       )}
       {asks && (
         <PartBody part={part} trans={trans}>
-          {({ cells }) => (
+          {({ cells, files, files_left_out }) => (
             <>
               {cells.map((cell, index) => (
-                <details key={index} className="jp-Himalia-diff" open={index < 3}>
+                <details key={index} className="jp-Himalia-diff" open={index < UNFOLDED}>
                   <summary>
                     {cell.number === null
                       ? trans.__('A cell is gone')
@@ -49,6 +52,12 @@ export function Changes(props: {
                   <Diff text={cell.diff} label={trans.__('What has changed in the cell')} />
                 </details>
               ))}
+              <FileChanges
+                files={files}
+                leftOut={files_left_out}
+                open={UNFOLDED - cells.length}
+                trans={trans}
+              />
             </>
           )}
         </PartBody>

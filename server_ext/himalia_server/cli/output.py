@@ -82,7 +82,9 @@ def ago(then: float | None) -> str:
 
 
 def size(count: float) -> str:
-    """Bytes as '12 KiB', '512 MiB' or '2.0 GiB'."""
+    """Bytes as '12 B', '12 KiB', '512 MiB' or '2.0 GiB'."""
+    if count < 2**10:
+        return f"{count:.0f} B"
     if count >= 2**30:
         return f"{count / 2**30:.1f} GiB"
     return f"{count / 2**20:.0f} MiB" if count >= 2**20 else f"{count / 2**10:.0f} KiB"

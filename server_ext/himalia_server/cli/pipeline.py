@@ -10,10 +10,12 @@ import click
 from .api import Api, at, connect
 from .follow import ENDED, follow_run
 from .options import as_json, in_project
-from .output import Failure, Progress, ago, print_json, several, table
+from .output import Failure, Progress, ago, print_json, several, size, table
 from .run import parse_parameters, print_run
 
 MARKS = {"up_to_date": "unchanged", "changed": "would run", "new": "new", "waits": "waits", "invalid": "cannot run"}
+PARTS = {"input": "the input", "module": "the module", "read": "the undeclared file", "file": "the file"}
+CHANGES = {"added": "is new", "removed": "is no longer used", "changed": "changed"}
 
 
 @click.group()
@@ -51,7 +53,7 @@ def _print_status(view: dict[str, Any], json_: bool) -> None:
 @in_project
 @as_json
 def diff(stage: str, slug: str, json_: bool) -> None:
-    """What has changed since the last result of a stage, with the cells that differ."""
+    """What has changed since the last result of a stage, with the cells and files that differ."""
     view = connect().get(at("projects", slug, "pipeline", "stages", stage, "changes"))
     if json_:
         print_json(view)
@@ -62,8 +64,41 @@ def diff(stage: str, slug: str, json_: bool) -> None:
     for cell in view["cells"]:
         where = "removed" if cell["number"] is None else f"cell {cell['number'] + 1} of the notebook"
         click.echo(f"\n{where}:")
-        for line in cell["diff"].splitlines():
-            click.secho(f"  {line}", fg={"+": "green", "-": "red"}.get(line[:1]))
+        _print_diff(cell["diff"])
+    for file in view["files"]:
+        _print_file(file, file["part"])
+        for inner in file["files"]:
+            _print_file(inner, "file")
+        if file["left_out"]:
+            click.echo(f"  and {several(file['left_out'], 'file')} more")
+    if view["files_left_out"]:
+        click.echo(f"\nAnd {several(view['files_left_out'], 'file')} more.")
+
+
+def _print_diff(text: str) -> None:
+    for line in text.split("\n"):
+        click.secho(f"  {line}", fg={"+": "green", "-": "red"}.get(line[:1]))
+
+
+def _print_file(file: dict[str, Any], what: str) -> None:
+    """A file that is not what it was."""
+    sides = [
+        f"{_digest(digest)} ({'size unknown' if bytes_ is None else size(bytes_)})"
+        for digest, bytes_ in ((file["old_digest"], file["old_size"]), (file["new_digest"], file["new_size"]))
+        if digest is not None
+    ]
+    word = "was removed" if file["change"] == "removed" and what in ("file", "read") else CHANGES[file["change"]]
+    click.echo(f"\n{PARTS[what]} {file['path']} {word}: {' → '.join(sides)}")
+    if file["note"]:
+        click.echo(f"  {file['note']}")
+    if file["diff"] is not None:
+        _print_diff(file["diff"])
+    if file["cut"]:
+        click.echo("  …")
+
+
+def _digest(text: str) -> str:
+    return text.rpartition(":")[2][:10]
 
 
 def run_options(command: Any) -> Any:
@@ -104,12 +139,10 @@ def run(
     **options: Any,
 ) -> None:
     """Run what is not up to date, on a snapshot of the project as it is now."""
-    if dry_run:
-        if params or any(options.values()):
-            raise Failure("--dry-run tells of the whole pipeline as it is; it goes with no other option.", code=2)
-        _print_status(connect().get(at("projects", slug, "pipeline")), json_)
-        return
     body = {"params": parse_parameters(params), "options": chosen(**options)}
+    if dry_run:
+        _print_status(connect().post(at("projects", slug, "pipeline", "plan"), body), json_)
+        return
     api = connect()
     follow(api, api.get("/service")["last_event"], api.post(at("projects", slug, "runs"), body), no_wait, json_)
 

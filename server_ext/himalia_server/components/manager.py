@@ -353,10 +353,16 @@ class Components:
         Raises:
             Invalid: one is not there, or not for this project.
         """
-        found = resolve(self.context, principal, project, manifest)
-        for problem in found.problems.values():
-            raise Invalid(f"project.uses: {problem}", hint="Correct himalia.toml.", field="project.uses")
-        return {f"{row.name}@{row.version}": row.digest for row in found.rows}
+        return _digests(resolve(self.context, principal, project, manifest))
+
+    def would_run(self, principal: Principal | None, project: Project, manifest: Manifest) -> dict[str, str]:
+        """As `for_run`, and changes nothing. None: what is the project's own, or was given to it.
+
+        Raises:
+            Invalid: as `for_run`.
+        """
+        with self.context.database.read() as session:
+            return _digests(find(session, principal, project, manifest))
 
     def inside(self, digests: Mapping[str, str]) -> dict[str, FileEntry]:
         """Files of components as a run's snapshot holds them, so that it is whole by itself."""
@@ -423,3 +429,9 @@ def _lost(row: Component) -> str:
 
 def _below(files: Mapping[str, FileEntry], prefix: str) -> dict[str, FileEntry]:
     return {name.removeprefix(prefix): entry for name, entry in files.items() if name.startswith(prefix)}
+
+
+def _digests(found: Found) -> dict[str, str]:
+    for problem in found.problems.values():
+        raise Invalid(f"project.uses: {problem}", hint="Correct himalia.toml.", field="project.uses")
+    return {f"{row.name}@{row.version}": row.digest for row in found.rows}

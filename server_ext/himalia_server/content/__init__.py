@@ -2,7 +2,7 @@
 
 from .collecting import Collected, CollectRefused, holding
 from .digests import Digests
-from .files import DRAFT, digest_of
+from .files import DRAFT, digest_of, open_plain
 from .names import Cancelled, FileEntry, MissingContent, UnfitContent, as_tree, is_tree
 from .restoring import Linked
 from .store import DIGESTS, ContentStore
@@ -23,4 +23,5 @@ __all__ = [
     "digest_of",
     "holding",
     "is_tree",
+    "open_plain",
 ]

@@ -93,6 +93,18 @@ class ContentStore:
                 known[path] = whole[""]
         return known
 
+    def files_of(self, path: Path) -> dict[str, FileEntry]:
+        """Digest and size of each file of a folder, as it is now; nothing is stored.
+
+        Raises:
+            UnfitContent: something in it cannot be kept. OSError: it is not there, or cannot be read.
+        """
+        found = look([path]).get(path)
+        if found is None:
+            raise FileNotFoundError(f"{path} does not exist.")
+        entries = self.digests.of_found(list(found.values()))
+        return {name: entry for name, entry in zip(found, entries, strict=True) if entry is not None}
+
     # --- putting
 
     def put_bytes(self, data: bytes) -> str:

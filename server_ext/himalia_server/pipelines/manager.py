@@ -47,6 +47,7 @@ from .starting import (
     warnings_of,
 )
 from .status import StatusReader
+from .status_models import PipelineView
 from .sweeps import Sweeps
 from .views import options_of
 
@@ -62,6 +63,8 @@ class Pipelines:
         """Why a cluster of the project cannot run stages, if so."""
         self.components: Callable[[Principal, Project, Manifest], dict[str, str]] = lambda *_: {}
         """Digests of what a run uses of other projects, by name and version."""
+        self.would_use: Callable[[Principal | None, Project, Manifest], dict[str, str]] = lambda *_: {}
+        """As `components`, without giving any to the project; of None what it has anyway."""
         self.component_files: Callable[[dict[str, str]], dict[str, FileEntry]] = lambda _digests: {}
         """These, as they lie in a snapshot."""
         self.pinned_by: Callable[[str], Pinned | None] = lambda _schedule: None
@@ -73,7 +76,7 @@ class Pipelines:
         self.history = History(context, content, tracking)
         self.retention = Retention(context, projects, content)
         self.sweeps = Sweeps(context, self)
-        self.status = StatusReader(context.database, projects, content, self.planner)
+        self.status = StatusReader(context.database, projects, content, self.planner, self._used_files)
         self.rooms = Rooms(
             context,
             projects,
@@ -104,8 +107,7 @@ class Pipelines:
         """Check a request, and take the snapshot. Raises as `start` does."""
         folder = Path(project.path)
         manifest = pinned_manifest(request.pinned) if request.pinned else read_manifest(folder)
-        subject = self.subject(manifest, request)
-        check_stages(folder, subject, request, lambda name: self.cluster_fault(project, name), project.slug)
+        subject = self._checked(project, manifest, request)
         self._require_environments(project, subject)
         if request.pinned:
             components, code = request.pinned.components, request.pinned.code
@@ -124,6 +126,25 @@ class Pipelines:
         if request.apart or not (request.kind == "pipeline" and request.trigger == "person"):
             options["publish"] = False  # what nobody has asked for now does not change the folder that people work in
         return Prepared(request, subject, components, code, files, snapshot, options)
+
+    def plan(self, principal: Principal, project: Project, request: RunRequest) -> PipelineView:
+        """What `start` would do, stage by stage. Puts code into the content store; changes nothing else.
+
+        Raises:
+            Invalid: see `start`.
+        """
+        folder = Path(project.path)
+        manifest = read_manifest(folder)
+        subject = self._checked(project, manifest, request)
+        code, _git = self._files(folder, manifest, subject, self.would_use(principal, project, manifest))
+        return self.status.plan(project, subject, code, force=request.options.force)
+
+    def _checked(self, project: Project, manifest: Manifest, request: RunRequest) -> Subject:
+        """What is run, when nothing is known by which it would fail."""
+        subject = self.subject(manifest, request)
+        folder = Path(project.path)
+        check_stages(folder, subject, request, lambda name: self.cluster_fault(project, name), project.slug)
+        return subject
 
     def pin(self, principal: Principal, project: Project, request: RunRequest) -> Pinned:
         """The code of a project as it is now, for runs to come. Checked as if it was run now.
@@ -204,6 +225,13 @@ class Pipelines:
         names = code_names(folder, manifest, subject)
         files = take_files(self.content, folder, names) | self.component_files(components)
         return files, git_state(folder, manifest, names)
+
+    def _used_files(self, project: Project, manifest: Manifest) -> dict[str, FileEntry]:
+        """Files of the components that a project uses; none when one is not there, which a run would say."""
+        try:
+            return self.component_files(self.would_use(None, project, manifest))
+        except (Invalid, MissingContent):
+            return {}
 
     def _pinned_files(self, manifest: Manifest, subject: Subject, pinned: Pinned) -> dict[str, FileEntry]:
         """The code that was pinned to with that *manifest*; without data that once was taken for code.

@@ -205,60 +205,6 @@ class AttemptView(BaseModel):
     ended_at: float
 
 
-class CellChange(BaseModel):
-    """A code cell that differs. `number`: its place among all cells of the newer notebook, from 0; null: it is gone.
-
-    `diff`: in the unified form, without its head.
-    """
-
-    number: int | None
-    diff: str
-
-
-class ChangeView(BaseModel):
-    """One part of a key that differs from the last result's."""
-
-    part: str
-    name: str
-    text: str
-
-
-class StageStatus(BaseModel):
-    """What would become of a stage if the pipeline was run now.
-
-    `state`: "up_to_date", "changed" (it would run), "new" (it has no result yet), "waits" (it depends on stages that
-    would run), "invalid" (it cannot run: `why` says it). `last_run`: where its last result was made. `restore`: outputs
-    that would be put back from the cache.
-    """
-
-    name: str
-    notebook: str
-    state: str
-    why: str
-    changes: list[ChangeView]
-    waits_for: list[str]
-    inputs: list[str]
-    outputs: list[str]
-    restore: list[str]
-    params: dict[str, Any]
-    cluster: str | None
-    environment: Annotated[str | None, Field(description="That its stage asks for; null: the project's own.")]
-    key: str | None
-    deterministic: bool
-    last_run: str | None
-    last_seconds: float | None
-    last_ended_at: float | None
-
-
-class StageChanges(BaseModel):
-    """What differs from the last result of a stage; `cells`: the code cells that do, as far as that is known still."""
-
-    stage: str
-    why: str
-    changes: list[ChangeView]
-    cells: list[CellChange]
-
-
 class ParameterView(BaseModel):
     """A parameter of a notebook, from its cell tagged `parameters`.
 
@@ -307,20 +253,6 @@ class CompareView(BaseModel):
     runs: list[RunView]
     differences: list[Difference]
     same: list[Difference]
-
-
-class PipelineView(BaseModel):
-    """A project's stages, each after those it waits for, and what a run would do now.
-
-    `problem`: the fault of himalia.toml because of which there is nothing to tell; `waiting`: what keeps a run from
-    beginning at once.
-    """
-
-    project: str
-    problem: str | None = None
-    environment: str | None
-    waiting: str | None
-    stages: list[StageStatus]
 
 
 class StageClaim(BaseModel):

@@ -12,9 +12,12 @@ from ..service.auth import Caller, authorize, authorize_site
 from ..service.inputs import Known, Slug
 from ..service.once import OnceKey, make_once
 from ..service.replies import errors
+from ..team import may
 from .manager import Pipelines
-from .models import CollectRequest, CollectView, ParameterView, PipelineView, StageChanges, SweepCreate, SweepView
+from .models import CollectRequest, CollectView, ParameterView, SweepCreate, SweepView
+from .requests import RunRequest
 from .starting import parameters_of
+from .status_models import PipelineView, PlanRequest, StageChanges
 
 router = APIRouter(prefix="/projects/{slug}", tags=["pipeline"], responses=errors(403, 404, 409))
 
@@ -34,9 +37,18 @@ def read_pipeline(slug: Slug, caller: Caller, manager: Manager) -> PipelineView:
 
 @router.get("/pipeline/stages/{stage}/changes")
 def stage_changes(slug: Slug, stage: Known, caller: Caller, manager: Manager) -> StageChanges:
-    """What has changed since the last result of a stage, with the cells that differ."""
+    """What has changed since the last result of a stage, with the cells and files that differ."""
     project = authorize(manager.context, caller, slug, "run.read")
-    return manager.status.changes(project, read_manifest(Path(project.path)), stage)
+    # a viewer reads notebooks and their code, not the files beside them
+    readable = may(manager.projects.role(caller, project), "project.export")
+    return manager.status.changes(project, read_manifest(Path(project.path)), stage, readable=readable)
+
+
+@router.post("/pipeline/plan")
+def plan_run(slug: Slug, body: PlanRequest, caller: Caller, manager: Manager) -> PipelineView:
+    """What a run with these options and parameters would do; refused as that run would be. Nothing is changed."""
+    project = authorize(manager.context, caller, slug, "run.read")
+    return manager.plan(caller, project, RunRequest(params=body.params, options=body.options))
 
 
 @router.get("/pipeline/parameters")

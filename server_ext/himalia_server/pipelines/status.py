@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from ..content import ContentStore, MissingContent, UnfitContent
+from ..content import ContentStore, FileEntry, MissingContent, UnfitContent
 from ..projects import Manifest, ManifestFault, ProjectPaths, Projects, output_of, read_manifest
 from ..service.problems import Invalid, NotFound, nearest
 from ..store import Database, Project, StageRun
+from .file_changes import Differing, FileChanges, differing_files
 from .graph import Graph
 from .keys import Code, NotebookUnfit, Parts
-from .models import CellChange, ChangeView, PipelineView, StageChanges, StageStatus
 from .outputs import differing
 from .planning import Planned, Planner, Scene
+from .results import KnownResult
 from .starting import Subject, code_names, input_names, take_files
+from .status_models import CellChange, ChangeView, PipelineView, StageChanges, StageStatus
 
 STATES = {"skip": "up_to_date", "run": "changed", "later": "waits"}
 
@@ -26,8 +28,17 @@ STATES = {"skip": "up_to_date", "run": "changed", "later": "waits"}
 class StatusReader:
     """Reads the state of pipelines. Puts code into the content store, as a run would; changes nothing else."""
 
-    def __init__(self, database: Database, projects: Projects, content: ContentStore, planner: Planner) -> None:
+    def __init__(
+        self,
+        database: Database,
+        projects: Projects,
+        content: ContentStore,
+        planner: Planner,
+        used: Callable[[Project, Manifest], dict[str, FileEntry]],
+    ) -> None:
+        """*used*: the files of the components that a project uses."""
         self.database, self.projects, self.content, self.planner = database, projects, content, planner
+        self._used = used
 
     def read(self, project: Project) -> PipelineView:
         """All stages of the project as it is now, each after those it waits for."""
@@ -35,9 +46,21 @@ class StatusReader:
             manifest = read_manifest(Path(project.path))
         except ManifestFault as fault:  # no refusal: pages look at projects that somebody is editing just now
             return PipelineView(project=project.slug, problem=fault.detail, environment=None, waiting=None, stages=[])
-        used = self.projects.kernels.environment_of(project)
         scene, faults = self._scene(project, manifest)
-        names = [name for name in scene.graph.order if name not in faults]
+        return self._view(project, scene, scene.graph.order, faults)
+
+    def plan(self, project: Project, subject: Subject, code: Mapping[str, FileEntry], *, force: bool) -> PipelineView:
+        """What a run of *subject* would do now, each of its stages after those it waits for. *code*: its files.
+
+        Raises:
+            Invalid: an input holds what cannot be kept.
+        """
+        return self._view(project, self._seen(project, subject, code, force=force), subject.names, {})
+
+    def _view(self, project: Project, scene: Scene, order: Iterable[str], faults: Mapping[str, str]) -> PipelineView:
+        """The stages of *order*: what would become of them, and of those with *faults* why nothing can."""
+        order, manifest = list(order), scene.manifest
+        names = [name for name in order if name not in faults]
         with self.database.read() as session:
             plans = {
                 planned.stage: planned for planned in self.planner.plan(session, scene, names, {}, unfinished=faults)
@@ -49,8 +72,9 @@ class StatusReader:
             _invalid(manifest, scene.graph, name, faults[name])
             if name in faults
             else _status(manifest, scene, plans[name], made.get(name), missing)
-            for name in scene.graph.order
+            for name in order
         ]
+        used = self.projects.kernels.environment_of(project)
         digest = used.environment.digest
         return PipelineView(
             project=project.slug,
@@ -59,8 +83,8 @@ class StatusReader:
             stages=stages,
         )
 
-    def changes(self, project: Project, manifest: Manifest, name: str) -> StageChanges:
-        """What differs from the last result of one stage, with the cells themselves.
+    def changes(self, project: Project, manifest: Manifest, name: str, *, readable: bool) -> StageChanges:
+        """What differs from the last result of one stage, with the cells, and the lines of files if *readable*.
 
         Raises:
             NotFound: there is no such stage. Invalid: it could not run.
@@ -74,16 +98,31 @@ class StatusReader:
         with self.database.read() as session:
             planned = self.planner.plan(session, scene, order, {}, unfinished=faults)[-1]
         last = scene.newest.get(name)
-        cells: list[CellChange] = []
+        cells, files = list[CellChange](), list[Differing]()
         if last is not None and planned.parts is not None:
             try:
                 old = Parts.load(self.content.path(last.parts).read_bytes())
-                cells = cell_changes(
-                    self.planner.reader.notebook(old.notebook), self.planner.reader.notebook(planned.parts.notebook)
-                )
-            except (MissingContent, NotebookUnfit, ValueError):
-                cells = []  # the notebook of that time is no longer kept; that it differs is told all the same
-        return StageChanges(stage=name, why=planned.why, changes=_changes(planned), cells=cells)
+            except (MissingContent, ValueError):
+                pass  # what it was made of is no longer kept; that it differs is told all the same
+            else:
+                cells = self._cells(old, planned.parts)
+                if planned.action != "skip" or planned.changes:  # else it has an older result of just this
+                    files = differing_files(old, planned.parts, _reads(last, scene))
+        told = FileChanges(self.content, scene.folder, readable=readable).tell(files)
+        return StageChanges(
+            stage=name,
+            why=planned.why,
+            changes=_changes(planned),
+            cells=cells,
+            files=told,
+            files_left_out=len(files) - len(told),
+        )
+
+    def _cells(self, old: Parts, new: Parts) -> list[CellChange]:
+        try:
+            return cell_changes(self.planner.reader.notebook(old.notebook), self.planner.reader.notebook(new.notebook))
+        except (MissingContent, NotebookUnfit):
+            return []  # the notebook of that time is no longer kept
 
     def _scene(self, project: Project, manifest: Manifest) -> tuple[Scene, dict[str, str]]:
         """What a run would see, and the stages that could not run, with the reason."""
@@ -100,7 +139,12 @@ class StatusReader:
                 faults[name] = f"{missing[0]} does not exist"
         fit = [name for name in graph.order if name not in faults]
         subject = Subject(manifest, graph, fit, {name: manifest.stages[name].params for name in fit})
-        inputs, code = input_names(subject), take_files(self.content, folder, code_names(folder, manifest, subject))
+        code = take_files(self.content, folder, code_names(folder, manifest, subject)) | self._used(project, manifest)
+        return self._seen(project, subject, code), faults
+
+    def _seen(self, project: Project, subject: Subject, code: Mapping[str, FileEntry], *, force: bool = False) -> Scene:
+        """What a run of *subject* would see, whose inputs are looked at where they are: nothing of them is stored."""
+        folder, manifest, inputs = Path(project.path), subject.manifest, input_names(subject)
         files = {path: entry.digest for path, entry in code.items()}
         try:
             there = self.content.entries_of([folder / path for path in inputs])
@@ -109,8 +153,7 @@ class StatusReader:
         files |= {path: there[folder / path].digest for path in inputs if folder / path in there}
         wanted = {None, *(stage.environment for stage in manifest.stages.values())}
         used = {name: self.projects.kernels.environment_of(project, name) for name in wanted}
-        scene = Scene(project.id, manifest, graph, subject.params, files, folder, used)
-        return scene, faults
+        return Scene(project.id, manifest, subject.graph, subject.params, files, folder, used, force)
 
     def _made(self, session: Session, plans: Iterable[Planned], scene: Scene) -> dict[str, StageRun]:
         """The run of each stage in which its last result was made."""
@@ -137,6 +180,14 @@ def cell_changes(old: Code, new: Code) -> list[CellChange]:
             lines = list(difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=3))
             found.append(CellChange(number=number, diff="\n".join(lines[2:])))
     return found
+
+
+def _reads(last: KnownResult, scene: Scene) -> list[Differing]:
+    """What the stage opened without having declared it, and is not what it was."""
+    now = scene.files
+    return [
+        Differing("read", path, old, now.get(path)) for path, old in sorted(last.reads.items()) if now.get(path) != old
+    ]
 
 
 def _changes(planned: Planned) -> list[ChangeView]:
@@ -167,7 +218,7 @@ def _status(
         inputs=stage.inputs,
         outputs=stage.outputs,
         restore=restore,
-        params=stage.params,
+        params=scene.params[planned.stage],
         cluster=stage.cluster,
         environment=stage.environment,
         key=planned.parts.key if planned.parts else None,

@@ -79,6 +79,7 @@ def create_app(context: Context, shut_down: Callable[[], None]) -> FastAPI:
     state.pipelines = pipelines.Pipelines(context, state.projects, state.tracking, content)
     state.pipelines.cluster_fault = state.clusters.fault
     state.pipelines.components = state.components.for_run
+    state.pipelines.would_use = state.components.would_run
     state.pipelines.component_files = state.components.inside
     state.verifications = verifications.Verifications(context, state.projects, state.pipelines, content)
     state.schedules = schedules.Schedules(context, state.pipelines)

@@ -22,6 +22,7 @@ def test_ago_and_size() -> None:
     assert ago(None) == ""
     assert size(3 << 30) == "3.0 GiB"
     assert size(5 << 20) == "5 MiB"
+    assert size(12) == "12 B"
     assert size(12 << 10) == "12 KiB"
 
 

@@ -100,6 +100,10 @@ CHANGES: dict[str, Any] = {
     "why": "cell 3 has other code",
     "changes": [{"part": "code", "name": "2", "text": "cell 3 has other code"}],
     "cells": [{"number": 2, "diff": "@@ -1 +1 @@\n-a < 1\n+a < 2"}, {"number": None, "diff": "-gone"}],
+    "files": [
+        {"path": "b.bin", "diff": None, "files": []},
+        {"path": "in", "diff": None, "files": [{"path": "in/<a>.txt", "diff": "-one\n+two"}]},
+    ],
 }
 
 

@@ -52,7 +52,9 @@ def test_pipeline(shell: Any, granted: FakeService) -> None:
     ]
     diff = run(shell, "%pipeline diff train").result
     assert "cell 3:\n  @@ -1 +1 @@\n  -a < 1\n  +a < 2\n\na cell that is gone:\n  -gone" in repr(diff)
+    assert repr(diff).endswith("\n\nin/<a>.txt:\n  -one\n  +two")
     assert "-a &lt; 1" in diff._repr_html_()
+    assert "<p>in/&lt;a&gt;.txt</p>" in diff._repr_html_()
 
 
 def test_stage_runs_the_notebook_as_it_is(
