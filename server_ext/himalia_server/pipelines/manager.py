@@ -28,7 +28,8 @@ from .models import TERMINAL, RunView, StageProgress
 from .outputs import OutputFault, publish_outputs
 from .planning import Planner
 from .remote import RemoteStages
-from .requests import NOTEBOOK_STAGE, Kind, Pinned, RunRequest, pinned_manifest
+from .requests import Pinned, RunRequest, pinned_manifest
+from .resuming import request_to_resume
 from .retention import Retention
 from .starting import (
     NOT_RUNNING,
@@ -40,7 +41,6 @@ from .starting import (
     code_names,
     git_state,
     input_names,
-    kept_parameters,
     notebook_manifest,
     own_folder,
     take_files,
@@ -49,7 +49,6 @@ from .starting import (
 from .status import StatusReader
 from .status_models import PipelineView
 from .sweeps import Sweeps
-from .views import options_of
 
 log = logging.getLogger(__name__)
 
@@ -261,38 +260,9 @@ class Pipelines:
         """
         with self.context.database.read() as session:
             run = find_run(session, project, run_id)
-            given = {row.stage: row.params for row in stages_of(session, run_id)}
-        if run.status not in TERMINAL:
-            raise Conflict(f"The run {run_id} goes on still.", hint="Cancel it first, or wait for its end.")
-        if run.status == "succeeded":
-            raise Conflict(
-                f"The run {run_id} has succeeded: nothing is left to do.",
-                hint="Start a new run: what is unchanged is skipped.",
-            )
-        if run.kind == "verification":
-            raise Conflict("A verification is not resumed.", hint="Verify the notebook again.")
+            params = {row.stage: row.params for row in stages_of(session, run_id)}
         pinned = self.pinned_by(run.schedule_id) if run.schedule_id else None
-        one = run.manifest["stages"][NOTEBOOK_STAGE] if run.kind == "notebook" else None
-        kind: Kind = "notebook" if one else "pipeline"
-        warnings: list[str] = []
-        if kind == "pipeline":
-            manifest = pinned_manifest(pinned) if pinned else read_manifest(Path(project.path))
-            names = Graph.of(manifest).selected(options_of(run))
-            given = {name: given[name] for name in names if name in given}
-            warnings = kept_parameters(manifest, given, run.params)
-        request = RunRequest(
-            params={name: params for name, params in given.items() if params},
-            options=options_of(run),
-            kind=kind,
-            notebook=one["notebook"] if one else None,
-            inputs=tuple(one["inputs"]) if one else (),
-            trigger="person",
-            pinned=pinned,
-            origin_id=run_id,
-            schedule_id=run.schedule_id,
-            warnings=tuple(warnings),
-            apart=not run.options.get("publish", True),
-        )
+        request = request_to_resume(run, params, Path(project.path), pinned)
         return self.start(principal, project, request, once)
 
     def restore(self, principal: Principal, project: Project, run_id: str) -> list[str]:

@@ -344,18 +344,3 @@ def warnings_of(folder: Path, subject: Subject) -> list[str]:
                 f"Stage {name!r}: {value}" for value in derived_values(folder / stage.notebook, subject.params[name])
             ]
     return found
-
-
-def kept_parameters(
-    manifest: Manifest, params: Mapping[str, Mapping[str, Any]], asked: Mapping[str, Mapping[str, Any]]
-) -> list[str]:
-    """Where a resumed run keeps other values (*params*, per stage) than the manifest has now, nobody having *asked*."""
-    return [
-        f"Stage {stage!r} keeps {name} = {json.dumps(value)} of the run that it resumes; himalia.toml says "
-        f"{json.dumps(now)} by now. Start a new run to use that."
-        for stage, values in params.items()
-        for name, value in values.items()
-        if name not in asked.get(stage, {})
-        and (now := manifest.stages[stage].params.get(name, value)) != value
-        and not (manifest.stages[stage].sweep and isinstance(now, list))
-    ]
