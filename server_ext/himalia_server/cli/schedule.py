@@ -84,6 +84,8 @@ def create(
     """Run the pipeline, or a notebook, by the clock.
 
     For example: himalia schedule create nightly --cron "30 2 * * 1-5" --zone Europe/Berlin
+
+    A notebook finds the time that it is run for in the variable HIMALIA_SLOT (ISO 8601), also when it is made up for.
     """
     if inputs and notebook is None:
         raise Failure("--input is for a notebook.", "The inputs of stages stand in himalia.toml.", code=2)
