@@ -12,19 +12,19 @@ READ = ["x = 1", "import os, helper\nprint(open('notes.txt').read(), open('rows.
 
 def test_the_lines_of_inputs_and_modules(page: LabPage, desk: Desk) -> None:
     stages = {"read": {"notebook": "read.ipynb", "inputs": ["notes.txt", "rows.csv", "parts"]}}
-    folder = desk.lab.project("told", stages, {"read.ipynb": READ})
+    folder = desk.lab.project("lines", stages, {"read.ipynb": READ})
     (folder / "parts").mkdir()
     files = {"notes.txt": "first\nsecond\n", "rows.csv": "a,b\n1,2\n", "parts/one.txt": "one\n", "helper.py": "N = 1\n"}
     for name, text in files.items():
         (folder / name).write_text(text)
-    run = desk.lab.post("/projects/told/runs")["id"]
-    assert desk.lab.wait_run("told", run)["status"] == "succeeded"
+    run = desk.lab.post("/projects/lines/runs")["id"]
+    assert desk.lab.wait_run("lines", run)["status"] == "succeeded"
     (folder / "notes.txt").write_text("first\nthird\n")
     (folder / "rows.csv").write_text("a,b\n1,2\n3,4\n")
     (folder / "parts" / "two.txt").write_text("two\n")
     (folder / "helper.py").write_text("N = 2\n")
 
-    page.project("told")
+    page.project("lines")
     page.section("Pipeline").get_by_role("button", name="Open the Pipeline", exact=True).click()
     stage = page.page.locator(".jp-Himalia-dag [data-stage=read] button")
     expect(stage).to_contain_text("changed")
