@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from himalia_server.projects import ProjectPaths, code_files, outputs_of, parse_manifest, without_data
+from himalia_server.projects import ProjectPaths, code_files, git_names, outputs_of, parse_manifest, without_data
 
 MANIFEST = parse_manifest(
     '[project]\nname = "x"\n[snapshot]\ninclude = ["sql/*.txt"]\n'
@@ -103,6 +103,19 @@ def test_a_project_in_a_folder_of_a_repository_knows_what_is_ignored(below: Path
 def test_a_repository_around_that_does_not_mean_the_project_takes_no_code_away(below: Path, ignored: str) -> None:
     repository(below.parent.parent, ignored)
     assert code_files(below, MANIFEST) == ["a.ipynb", "himalia.toml", "kept.json", "src/m.py", "tmp/x.json"]
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_where_git_cannot_be_run_all_files_count(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    found = code_files(folder, MANIFEST)
+    subprocess.run(["git", "init", "-q", str(folder)], check=True)
+    if there:
+        (tmp_path / "git").write_text("no program")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert code_files(folder, MANIFEST) == found
+    assert git_names(folder, "ls-files") is None
 
 
 def test_the_settings_of_a_folder_name_no_program_that_is_run(folder: Path) -> None:

@@ -6,7 +6,7 @@ Stands alone: nothing else of the room is needed to read a project's manifest, o
 from .checks import check_folder, digest_of_text
 from .editing import change_key
 from .faults import edges, order, output_of, outputs_of
-from .files import ProjectPaths, code_by_name, code_files, git_names, is_module, without_data
+from .files import ProjectPaths, code_by_name, code_files, git_names, without_data
 from .manifests import Manifests
 from .reading import ManifestCache, ManifestFault, parse_manifest, read_manifest, read_text
 from .routes import router
@@ -54,7 +54,6 @@ __all__ = [
     "digest_of_text",
     "edges",
     "git_names",
-    "is_module",
     "order",
     "output_of",
     "outputs_of",

@@ -62,11 +62,11 @@ def without_data(names: Iterable[str], stages: Mapping[str, StageTable], outputs
     notebooks = {stage.notebook for stage in stages.values()}
     for name in names:
         declared = name in notebooks or name in inputs
-        if declared or (output_of(name, outputs) is None and (is_module(name) or output_of(name, inputs) is None)):
+        if declared or (output_of(name, outputs) is None and (_is_module(name) or output_of(name, inputs) is None)):
             yield name
 
 
-def is_module(name: str) -> bool:
+def _is_module(name: str) -> bool:
     """Whether a file is a notebook or a module, or belongs to one."""
     return name.endswith((".py", ".ipynb")) or name.startswith(SOURCES)
 
@@ -132,12 +132,12 @@ def _from_git(folder: Path) -> list[str]:
 def git_names(folder: Path, *command: str) -> list[str] | None:
     """What a command of git prints, run in *folder*, as texts that end with a zero byte.
 
-    None: it failed, or there is no git here. Raises subprocess.TimeoutExpired.
+    None: it failed, or there is no git here that can be run. Raises subprocess.TimeoutExpired.
     """
     line = [*_GIT, "-C", str(folder), *command]
     try:
         done = subprocess.run(line, capture_output=True, timeout=_GIT_SECONDS, check=False)
-    except FileNotFoundError:
+    except OSError:
         return None
     if done.returncode != 0:
         return None
