@@ -22,6 +22,8 @@ TEXT_BYTES = 256 << 10
 """Of either text, that is compared line by line."""
 TABLE_BYTES = 32 << 20
 """Of either table whose lines are counted."""
+READ_BYTES = 256 << 20
+"""Of all files that are looked into for one answer: somebody waits for it."""
 FILES, INSIDE = 200, 100
 """Files that are told of: of a stage, and of each folder that it reads."""
 DIFFS, DIFFS_INSIDE = 10, 5
@@ -32,6 +34,7 @@ GONE = "what it held at that time is no longer kept"
 BUSY = "it is being changed just now"
 OUTSIDE = "it leads out of the project"
 HIDDEN = "its lines are for contributors of the project"
+UNREAD = f"it is not looked into: {READ_BYTES >> 20} MiB of other files were"
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ class FileChanges:
     def __init__(self, content: ContentStore, folder: Path, *, readable: bool) -> None:
         self.content, self.folder, self.readable = content, folder, readable
         self._paths = ProjectPaths(folder)
-        self._left = DIFFS
+        self._left, self._bytes = DIFFS, READ_BYTES
 
     def tell(self, differing: list[Differing]) -> list[ChangedFile]:
         """All of them, or the first `FILES`."""
@@ -145,8 +148,16 @@ class FileChanges:
         if change.new_size is None:
             change.note = BUSY
             return
+        largest = max(change.old_size or 0, change.new_size)
+        table = PurePosixPath(change.path).suffix.lower() in TABLES and largest <= TABLE_BYTES
+        if not table and largest > TEXT_BYTES:
+            return
+        self._bytes -= (change.old_size or 0) + change.new_size
+        if self._bytes < 0:
+            change.note = UNREAD
+            return
         try:
-            notes = [self._rows(change)]
+            notes = [self._rows(change) if table else None]
             old, new = self._text(change.old_digest), self._text(change.new_digest, change.path)
         except (MissingContent, UnfitContent, OSError):
             change.note = BUSY
@@ -202,13 +213,10 @@ class FileChanges:
         except UnicodeDecodeError:
             return None
 
-    def _rows(self, change: FileDifference) -> str | None:
+    def _rows(self, change: FileDifference) -> str:
         """How many lines more a table has."""
         assert change.old_digest is not None
         assert change.new_digest is not None
-        largest = max(change.old_size or 0, change.new_size or 0)
-        if PurePosixPath(change.path).suffix.lower() not in TABLES or largest > TABLE_BYTES:
-            return None
         before = _count(self._place(change.old_digest, None))
         after = _count(self._place(change.new_digest, change.path))
         if before == after:

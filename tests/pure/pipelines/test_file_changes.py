@@ -140,6 +140,18 @@ def test_a_table_of_gigabytes_is_not_read(room: Room) -> None:
     assert (found.new_size, found.diff, found.note) == (64 << 30, None, None)
 
 
+def test_so_much_is_looked_into_and_no_more(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file_changes, "READ_BYTES", 20)
+    pairs = [(room.was("", b"one\n"), room.now(f"{number}.csv", b"two%d\n" % number)) for number in range(3)]
+    large = Differing("input", "large.bin", pairs[0][0], room.now("large.bin", b"x" * (file_changes.TEXT_BYTES + 1)))
+    each = [large, *(Differing("input", f"{number}.csv", *pair) for number, pair in enumerate(pairs))]
+    found = FileChanges(room.content, room.folder, readable=True).tell(each)
+    as_before = "it has as many lines as before"
+    assert [one.note for one in found] == [None, as_before, as_before, file_changes.UNREAD]
+    assert [one.diff is None for one in found] == [True, False, False, True]
+    assert all(one.old_size and one.new_size for one in found)
+
+
 def test_what_is_on_one_side_alone(room: Room) -> None:
     added = room.told("a.txt", None, room.now("a.txt", b"one"))
     removed = room.told("b.txt", room.was("b.txt", b"two!"), None)
