@@ -36,3 +36,10 @@ def lab() -> Iterator[Lab]:
         )
         made.project("other", {}, {})
         yield made
+
+
+@pytest.fixture(scope="module")
+def ready(lab: Lab) -> Lab:
+    """The running site, with MLflow up."""
+    lab.tracking_ready()
+    return lab

@@ -21,6 +21,7 @@ from sqlalchemy import select
 from himalia_server.service.context import open_store
 from himalia_server.store import Lease
 from tests.site.lab import Lab, running_lab
+from tests.site.runs import stage
 from tests.waiting import wait_until
 
 Json = dict[str, Any]
@@ -64,10 +65,6 @@ FAULTS = {
     ),
 }
 NOTEBOOK_CAP = 10_000_000
-
-
-def stage(run: Json, name: str) -> Json:
-    return next(entry for entry in run["stages"] if entry["name"] == name)
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from himalia_server.service import tokens
 from himalia_server.service.context import open_store
 from himalia_server.store import Project, Token, now
 from tests.site.lab import Lab, running_lab
-from tests.site.test_pipelines import Json, begin, run, stage, statuses
+from tests.site.runs import Json, begin, run, stage, statuses
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(400)

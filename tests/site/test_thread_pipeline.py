@@ -14,17 +14,8 @@ import pytest
 
 from himalia_kernels.zygotes import all_facts
 from tests.site.lab import Lab
+from tests.site.runs import stage
 from tests.waiting import wait_until
-
-
-@pytest.fixture(scope="module")
-def ready(lab: Lab) -> Lab:
-    lab.tracking_ready()
-    return lab
-
-
-def stage(run: dict, name: str) -> dict:  # type: ignore[type-arg]
-    return next(entry for entry in run["stages"] if entry["name"] == name)
 
 
 def wait_stage(lab: Lab, slug: str, run_id: str, name: str, status: str) -> None:
