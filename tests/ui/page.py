@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 from playwright.sync_api import BrowserContext, ConsoleMessage, Locator, Page, Request, WebSocket, expect
 
@@ -19,6 +20,15 @@ SCREENSHOTS = ROOT / "build" / "screenshots"
 THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
 HARMLESS = re.compile(r"ResizeObserver loop|status of 503 .*/api/v1/projects/[^/]+/models")
 """What JupyterLab itself says without Himalia; and that MLflow, which knows the models, is still starting."""
+RESTORED = """token => {
+  const app = window.jupyterapp;
+  if (app && app.awaited !== token) {
+    Object.assign(app, { awaited: token, isRestored: false });
+    void app.restored.then(() => { app.isRestored = app.awaited === token; });
+  }
+  return app?.isRestored;
+}"""
+"""Asked until it is true: a page that is being left may answer still, but its promises come to nothing."""
 
 
 class LabPage:
@@ -53,8 +63,7 @@ class LabPage:
 
     def restored(self) -> None:
         """Wait until JupyterLab has restored its layout."""
-        self.page.wait_for_function("window.jupyterapp !== undefined", timeout=60_000)
-        self.page.evaluate("() => window.jupyterapp.restored.then(() => true)")
+        self.page.wait_for_function(RESTORED, arg=uuid4().hex, timeout=60_000)
         expect(self.page.locator("#jupyterlab-splash")).to_have_count(0, timeout=30_000)
 
     # -- what a person does
